@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * metrics: counters, gauges and histograms, and their Prometheus text (exposition format 0.0.4).
+ * metrics.def is the list of families and, with their help texts, their documentation.
+ *
+ * Threads: any. Adding and observing is a relaxed atomic operation; looking a series up takes a lock
+ * and belongs to set-up, not to a request. The registry is the process's own: one of the two rooms
+ * with state at file scope.
+ */
+#ifndef CORTEX_METRICS_H
+#define CORTEX_METRICS_H
+
+#include "cortex/base.h"
+
+enum cx_metric {
+#define CX_COUNTER(id, name, help) CX_M_##id,
+#define CX_GAUGE(id, name, help) CX_M_##id,
+#define CX_HISTOGRAM(id, name, help, buckets) CX_M_##id,
+#include "cortex/metrics.def"
+#undef CX_COUNTER
+#undef CX_GAUGE
+#undef CX_HISTOGRAM
+    CX_METRIC_COUNT
+};
+
+struct cx_series; /* one family under one set of labels; lives as long as the process */
+
+/* labels: ready Prometheus text without braces, `lane="read",kind="x"` in a fixed order, values escaped; "" = none.
+ * Makes the series when it is new. A family holds at most 1,024 series: beyond that all further
+ * labels share one series labelled overflow="true", which shows instead of growing. */
+struct cx_series *cx_metrics_series(enum cx_metric id, const char *labels);
+
+void cx_counter_add(struct cx_series *s, uint64_t n);
+void cx_gauge_set(struct cx_series *s, double value);
+void cx_gauge_add(struct cx_series *s, double delta);
+void cx_histogram_observe(struct cx_series *s, double value); /* seconds, bytes … the family's unit */
+/* What a counter or a gauge holds (for checks and tests). */
+double cx_series_value(const struct cx_series *s);
+
+/* Appends every family that has a series. */
+void cx_metrics_write(struct cx_buf *out);
+
+#endif

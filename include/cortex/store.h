@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * store: SQLite. One file, one connection that writes and checkpoints, several that read. The only room that
+ * includes sqlite3.h; other rooms bring their tables as migrations and speak SQL through statements.
+ *
+ * Threads: plain blocking code for lanes. A cx_db belongs to one thread at a time.
+ *
+ * Durability: WAL with synchronous=FULL: when cx_db_commit returns CX_OK the transaction is on disk.
+ * SQLite before 3.51.3 can corrupt a WAL when two connections checkpoint or write at once (WAL-reset
+ * bug), so only the writer does either: readers are opened read-only with checkpoints off.
+ */
+#ifndef CORTEX_STORE_H
+#define CORTEX_STORE_H
+
+#include "cortex/base.h"
+
+struct cx_store; /* the file: path, writer, readers, migrations */
+struct cx_db;    /* one connection */
+struct cx_stmt;  /* one prepared statement, cached by its connection */
+
+/* One step of one room's schema, applied in a transaction of its own, recorded by (room, version). */
+struct cx_migration {
+    const char *room;
+    int version; /* 1, 2, 3 … within the room */
+    const char *sql;
+};
+struct cx_store_options {
+    const char *path;
+    unsigned readers;                      /* connections for reading, opened at start */
+    const struct cx_migration *migrations; /* in the order in which they are to be applied */
+    size_t migration_count;
+};
+/* Opens or creates, migrates, checks. A database with a migration that this program does not know was
+ * made by a newer one and is refused (CX_CONFLICT). */
+enum cx_status cx_store_open(const struct cx_store_options *options, struct cx_store **out,
+                             struct cx_err *err) CX_MUST_CHECK;
+/* Checkpoints (TRUNCATE) and closes. All readers must have been returned. */
+void cx_store_close(struct cx_store **store);
+/* The one that writes; for the write lane alone. */
+struct cx_db *cx_store_writer(struct cx_store *store);
+/* Borrows a reader; waits while all are lent (size the lanes so that none waits). Any worker. */
+struct cx_db *cx_store_reader(struct cx_store *store);
+void cx_store_return(struct cx_store *store, struct cx_db *db);
+/* Moves the WAL into the file; write lane. truncate also empties the WAL. */
+enum cx_status cx_store_checkpoint(struct cx_store *store, bool truncate, struct cx_err *err);
+/* True after an I/O error of the writer: nothing may be acknowledged any more, the process must end and look
+ * again at what is on disk. Any thread. */
+bool cx_store_failed(const struct cx_store *store);
+
+/* ---- Statements --------------------------------------------------------------------------------
+ * cx_db_prepare gives a statement from the connection's cache, reset and unbound; sql is a string literal (the cache keys on
+ * its address and text). Binding keeps no copy: what is bound lives until the statement is stepped to its end or reset.
+ * Errors of binding show in the next step.
+ */
+enum cx_status cx_db_prepare(struct cx_db *db, const char *sql, struct cx_stmt **out,
+                             struct cx_err *err) CX_MUST_CHECK;
+void cx_stmt_bind_int(struct cx_stmt *s, int index, int64_t value); /* index from 1 */
+void cx_stmt_bind_real(struct cx_stmt *s, int index, double value);
+void cx_stmt_bind_text(struct cx_stmt *s, int index, struct cx_str value); /* p NULL binds NULL */
+void cx_stmt_bind_blob(struct cx_stmt *s, int index, const void *data, size_t len);
+void cx_stmt_bind_null(struct cx_stmt *s, int index);
+/* *row is true while there is a row. After the last (or an error) the statement is reset. */
+enum cx_status cx_stmt_step(struct cx_stmt *s, bool *row, struct cx_err *err) CX_MUST_CHECK;
+/* Steps a statement that gives no rows to its end, and resets it. */
+enum cx_status cx_stmt_run(struct cx_stmt *s, struct cx_err *err) CX_MUST_CHECK;
+void cx_stmt_reset(struct cx_stmt *s);
+bool cx_stmt_is_null(const struct cx_stmt *s, int column); /* column from 0 */
+int64_t cx_stmt_int(const struct cx_stmt *s, int column);
+double cx_stmt_real(const struct cx_stmt *s, int column);
+struct cx_str cx_stmt_text(const struct cx_stmt *s, int column); /* until the next step or reset */
+struct cx_str cx_stmt_blob(const struct cx_stmt *s, int column);
+
+int64_t cx_db_last_rowid(const struct cx_db *db);
+int64_t cx_db_changes(const struct cx_db *db); /* rows of the last statement */
+enum cx_status cx_db_exec(struct cx_db *db, const char *sql, struct cx_err *err) CX_MUST_CHECK;
+
+/* BEGIN IMMEDIATE for the writer, a deferred read transaction for a reader. */
+enum cx_status cx_db_begin(struct cx_db *db, struct cx_err *err) CX_MUST_CHECK;
+/* A full disk is CX_STORAGE_FULL, rolled back, the store stays usable; an I/O error is CX_IO_ERROR and marks the store failed. */
+enum cx_status cx_db_commit(struct cx_db *db, struct cx_err *err) CX_MUST_CHECK;
+void cx_db_rollback(struct cx_db *db); /* nothing to roll back is nothing */
+
+#endif
