@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * base: what every room stands on. Status and errors, checks, slices, buffers, arenas, clocks,
- * identifiers, compression, the log. Needs libc (and zlib behind cx_gzip) and knows nothing of HTTP, SQL or events.
+ * identifiers, compression, the log. Needs libc (and zlib behind cx_gzip) and knows nothing of
+ * HTTP, SQL or events.
  *
  * Threads: every function may be called from any thread; an object belongs to one thread at a time.
  */
@@ -18,8 +19,8 @@
 #define CX_MUST_CHECK __attribute__((warn_unused_result))
 
 /* ---- Status and errors -------------------------------------------------------------------------
- * A function that can fail returns a status. Its results leave by trailing out parameters, which are
- * written only on CX_OK. The reason for a person travels in a cx_err, which may be NULL.
+ * A function that can fail returns a status. Its results leave by trailing out parameters, which
+ * are written only on CX_OK. The reason for a person travels in a cx_err, which may be NULL.
  */
 enum cx_status {
     CX_OK = 0,
@@ -30,20 +31,23 @@ enum cx_status {
 };
 
 struct cx_err {
-    char text[512]; /* NUL-terminated, for a person; "" = nothing said */
+    char text[512]; /* NUL-terminated valid UTF-8, for a person; "" = nothing said */
 };
 
-/* Sets err->text (err may be NULL; cut if too long) and returns status, so that it can be returned. */
+/* Sets err->text and returns status, so that it can be returned. err may be NULL; err->text may be
+ * among the arguments; what is too long is cut between characters, what is no UTF-8 becomes '?'. */
 enum cx_status cx_err_set(struct cx_err *err, enum cx_status status, const char *format, ...)
     CX_PRINTF(3, 4);
-int cx_status_http(enum cx_status status);            /* 200 for CX_OK */
-const char *cx_status_reason(enum cx_status status);  /* "not_found"; "ok" for CX_OK */
-const char *cx_status_text(enum cx_status status);    /* the default sentence */
-const char *cx_status_name(enum cx_status status);    /* "NOT_FOUND" */
+int cx_status_http(enum cx_status status);           /* 200 for CX_OK */
+const char *cx_status_reason(enum cx_status status); /* "not_found"; "ok" for CX_OK */
+const char *cx_status_text(enum cx_status status);   /* the default sentence */
+const char *cx_status_name(enum cx_status status);   /* "NOT_FOUND" */
 
 /* ---- Checks ------------------------------------------------------------------------------------
- * CX_CHECK states what cannot be otherwise, in release builds too. A false one writes the claim, its
- * place and a backtrace to standard error and aborts: systemd starts us again from what is on disk.
+ * CX_CHECK states what cannot be otherwise, in release builds too. A false one writes the claim,
+ * its place and a backtrace to standard error, after what waits in the log, and aborts: systemd
+ * starts us again from what is on disk. A reader that has stalled delays that by a few seconds at
+ * most.
  */
 #define CX_CHECK(claim) ((claim) ? (void)0 : cx_check_failed(#claim, __FILE__, __LINE__))
 void cx_check_failed(const char *claim, const char *file, int line) __attribute__((noreturn, cold));
@@ -53,8 +57,10 @@ void cx_check_failed(const char *claim, const char *file, int line) __attribute_
  * client decides go through cx_buf or cx_arena, which have ceilings and report.
  */
 void *cx_alloc(size_t size) __attribute__((malloc, returns_nonnull));
-void *cx_realloc_array(void *array, size_t count, size_t item_size) __attribute__((returns_nonnull));
+void *cx_realloc_array(void *array, size_t count, size_t item_size)
+    __attribute__((returns_nonnull));
 char *cx_strdup(const char *text) __attribute__((malloc, returns_nonnull));
+/* Exactly len bytes, and a NUL. */
 char *cx_strndup(const char *text, size_t len) __attribute__((malloc, returns_nonnull));
 /* Overwrites in a way that the compiler does not remove. */
 void cx_wipe(void *data, size_t len);
@@ -73,14 +79,16 @@ bool cx_str_eq_nocase(struct cx_str a, struct cx_str b); /* ASCII */
 struct cx_str cx_str_trim(struct cx_str s);              /* of spaces and tabs, both ends */
 /* Whole-string decimal, no sign, no leading '+', no space; false on overflow or anything else. */
 bool cx_parse_u64(struct cx_str s, uint64_t *out);
-bool cx_utf8_valid(struct cx_str s);           /* RFC 3629: no surrogates, no overlong forms */
-size_t cx_utf8_length(struct cx_str s);        /* code points, of valid UTF-8 */
-size_t cx_utf8_cut(struct cx_str s, size_t max_bytes); /* bytes of the longest whole prefix <= max */
+bool cx_utf8_valid(struct cx_str s);    /* RFC 3629: no surrogates, no overlong forms */
+size_t cx_utf8_length(struct cx_str s); /* code points, of valid UTF-8 */
+/* Bytes of the longest prefix of whole characters that has at most max_bytes. */
+size_t cx_utf8_cut(struct cx_str s, size_t max_bytes);
 
 /* ---- Buffer ------------------------------------------------------------------------------------
- * Bytes that grow up to a ceiling given at the start. An append that would pass the ceiling (or finds
- * no memory) appends nothing and sets `failed`, which stays: a builder checks once, at its end.
- * data is always NUL-terminated when non-NULL (the NUL does not count in len). Owner: who declared it.
+ * Bytes that grow up to a ceiling given at the start. An append that would pass the ceiling (or
+ * finds no memory) appends nothing and sets `failed`, which stays and refuses every later append,
+ * so that what is there is always a prefix: a builder checks once, at its end. data is always
+ * NUL-terminated when non-NULL (the NUL does not count in len). Owner: who declared it.
  */
 struct cx_buf {
     char *data;
@@ -90,7 +98,7 @@ struct cx_buf {
     bool failed;
 };
 void cx_buf_init(struct cx_buf *b, size_t ceiling); /* allocates nothing */
-void cx_buf_free(struct cx_buf *b);                 /* may be used again, with the same ceiling */
+void cx_buf_free(struct cx_buf *b);                 /* may be used again, under the same ceiling */
 void cx_buf_clear(struct cx_buf *b);                /* len = 0, failed = false, keeps the memory */
 void cx_buf_append(struct cx_buf *b, const void *data, size_t len);
 void cx_buf_puts(struct cx_buf *b, const char *text);
@@ -101,8 +109,10 @@ void cx_buf_put_i64(struct cx_buf *b, int64_t value);
 void cx_buf_printf(struct cx_buf *b, const char *format, ...) CX_PRINTF(2, 3);
 /* Room for len more bytes at data + len, or NULL (failed). The caller fills it and adds to len. */
 char *cx_buf_reserve(struct cx_buf *b, size_t len);
-void cx_buf_consume(struct cx_buf *b, size_t len);  /* drops from the front */
-char *cx_buf_take(struct cx_buf *b, size_t *len);   /* the caller frees; NULL if failed; b is empty after */
+void cx_buf_consume(struct cx_buf *b, size_t len); /* drops from the front */
+/* Gives the bytes away: the caller frees them. NULL if it failed. len may be NULL. b is empty
+ * after. */
+char *cx_buf_take(struct cx_buf *b, size_t *len);
 
 /* ---- Arena -------------------------------------------------------------------------------------
  * Memory that is freed all at once. Everything is aligned to 16 bytes and zeroed. Allocation beyond
@@ -123,14 +133,17 @@ char *cx_arena_strdup(struct cx_arena *a, const char *text);
 char *cx_arena_strndup(struct cx_arena *a, const char *text, size_t len); /* adds a NUL */
 char *cx_arena_printf(struct cx_arena *a, const char *format, ...) CX_PRINTF(2, 3);
 
-/* ---- Clocks ------------------------------------------------------------------------------------ */
-uint64_t cx_clock_mono_ns(void);       /* CLOCK_MONOTONIC: durations, deadlines */
-int64_t cx_clock_wall_us(void);        /* CLOCK_REALTIME: microseconds since 1970, for stamps only */
+/* ---- Clocks ---------------------------------------------------------------------------------- */
+uint64_t cx_clock_mono_ns(void); /* CLOCK_MONOTONIC: durations, deadlines */
+int64_t cx_clock_wall_us(void);  /* CLOCK_REALTIME: microseconds since 1970, for stamps only */
 #define CX_TIME_TEXT_BYTES 32
-/* RFC 3339 UTC with microseconds: "2026-02-08T10:00:00.123456Z". Returns text. */
+/* RFC 3339 UTC with microseconds: "2026-02-08T10:00:00.123456Z". Returns text. Times outside of the
+ * years 0 to 9999 read as the nearest in them. */
 char *cx_time_format(int64_t wall_us, char text[CX_TIME_TEXT_BYTES]);
-/* RFC 3339 with Z or an offset, 0 to 9 fraction digits, 'T' or a space or 't'; an offset whose '+' arrived as a
- * space (an undecoded query) is read too. A time without a zone is UTC. False if it is none. */
+/* RFC 3339 with Z or an offset, 0 to 9 fraction digits (cut to six), 'T' or a space or 't'; an
+ * offset whose '+' arrived as a space (an undecoded query) is read too. A time without a zone is
+ * UTC. A leap second (23:59:60 UTC at the end of a month) reads as the last microsecond before it.
+ * False if it is no time, or outside of the years 0 to 9999. */
 bool cx_time_parse(struct cx_str text, int64_t *wall_us);
 /* IMF-fixdate, "Sun, 08 Feb 2026 10:00:00 GMT" (RFC 9110 5.6.7), 30 bytes with the NUL. */
 char *cx_time_format_http(int64_t wall_us, char text[CX_TIME_TEXT_BYTES]);
@@ -149,20 +162,22 @@ char *cx_uuid4(struct cx_random *r, char text[CX_UUID_TEXT_BYTES]); /* RFC 9562,
 /* Straight from getrandom(2), for keys. Never fails (CX_CHECK). */
 void cx_random_bytes(void *out, size_t len);
 
-/* ---- Compression ------------------------------------------------------------------------------- */
-/* Appends data as one gzip member (RFC 1952, no time, no name). level 1 to 9. False if out failed. */
+/* ---- Compression ----------------------------------------------------------------------------- */
+/* Appends data as one gzip member (RFC 1952, no time, no name). level 1 to 9. False if out failed:
+ * then nothing was appended. */
 bool cx_gzip(struct cx_str data, int level, struct cx_buf *out);
 
-/* ---- Hash for tables (not for secrets) --------------------------------------------------------- */
+/* ---- Hash for tables (not for secrets) ------------------------------------------------------- */
 /* SipHash-2-4 under key: for tables whose keys a client chooses. */
 uint64_t cx_siphash(const uint8_t key[16], const void *data, size_t len);
 
 /* ---- Log ---------------------------------------------------------------------------------------
  * Lines on standard error, from any thread, never waiting: a line goes into a bounded ring (1 MiB)
- * that a thread of the log's own writes out; what does not fit is dropped and counted, and the count
- * is itself logged when there is room again. Formats: logfmt on a terminal, JSON lines elsewhere, with a journald
- * priority ("<6>") in front when JOURNAL_STREAM names our standard error. Control bytes
- * are escaped, so a value cannot forge a line. Secrets and prompts are not to be passed.
+ * that a thread of the log's own writes out; what does not fit is dropped and counted, and the
+ * count is itself logged when there is room again. Formats: logfmt on a terminal, JSON lines
+ * elsewhere, with a journald priority ("<6>") in front when JOURNAL_STREAM names our standard
+ * error. Control bytes are escaped, so a value cannot forge a line; a line is cut at 8 KiB and says
+ * so (cut=true). Secrets and prompts are not to be passed.
  *
  *   CX_LOG(CX_LOG_INFO, "listening", CX_S("address", address), CX_I("port", port));
  */
@@ -176,7 +191,8 @@ struct cx_field {
     int64_t i;
     double r;
 };
-#define CX_S(field, value) ((struct cx_field){ .name = (field), .kind = CX_FIELD_STRING, .s = (value) })
+#define CX_S(field, value)                                                                         \
+    ((struct cx_field){ .name = (field), .kind = CX_FIELD_STRING, .s = (value) })
 #define CX_I(field, value)                                                                         \
     ((struct cx_field){ .name = (field), .kind = CX_FIELD_INT, .i = (int64_t)(value) })
 #define CX_R(field, value)                                                                         \
@@ -190,12 +206,14 @@ struct cx_field {
 bool cx_log_enabled(enum cx_log_level level);
 /* fields end with one whose name is NULL. */
 void cx_log_write(enum cx_log_level level, const char *message, const struct cx_field *fields);
-/* Starts the writing thread. Before it (and in a program that never calls it) lines are written at once.
- * Signals are blocked in that thread. */
+/* Starts the writing thread. Before it, after cx_log_stop and in a program that never calls it
+ * lines are written at once, waiting at most 1 s for a reader that stalls. Signals are blocked in
+ * that thread; it does not outlive a fork. */
 void cx_log_start(enum cx_log_level level, enum cx_log_format format);
 void cx_log_set_level(enum cx_log_level level);
-void cx_log_stop(void);                        /* writes what waits (at most 1 s), ends the thread */
-uint64_t cx_log_dropped(void);                 /* lines dropped since start */
-bool cx_log_level_parse(const char *text, enum cx_log_level *out); /* debug info warn(ing) error critical, any case */
+void cx_log_stop(void);        /* writes what waits (at most 1 s), ends the thread */
+uint64_t cx_log_dropped(void); /* lines dropped since the process began */
+/* debug info warn(ing) error critical, in any case; critical is error. */
+bool cx_log_level_parse(const char *text, enum cx_log_level *out);
 
 #endif

@@ -23,17 +23,19 @@ void cx_hmac_new(struct cx_str key, struct cx_hmac **out);
 void cx_hmac_free(struct cx_hmac **hmac); /* wipes; NULL is nothing */
 void cx_hmac_sign(struct cx_hmac *hmac, struct cx_str data, uint8_t digest[CX_SHA256_BYTES]);
 
-/* Takes the same time whatever differs. */
+/* Takes the same time whatever differs. Only for what both sides know the length of. */
 bool cx_equal_constant_time(const void *a, const void *b, size_t len);
 
-char *cx_hex(const void *data, size_t len, char *text);            /* text: 2 * len + 1, lower case */
-bool cx_unhex(struct cx_str text, uint8_t *out, size_t out_len);   /* exactly out_len bytes */
+char *cx_hex(const void *data, size_t len, char *text); /* text: 2 * len + 1, lower case */
+/* Exactly out_len bytes, from digits of either case; else false, and out is untouched. */
+bool cx_unhex(struct cx_str text, uint8_t *out, size_t out_len);
 
 /* RFC 4648 with padding. Encoding appends to out. */
 void cx_base64_encode(const void *data, size_t len, struct cx_buf *out);
 /* URL-safe, without padding: for tokens. */
 void cx_base64url_encode(const void *data, size_t len, struct cx_buf *out);
-/* Strict: padding required, no line breaks, no stray bits. False if it is none or out is too small. */
+/* Strict: padding required, no line breaks, no stray bits. False if it is none or out is too small;
+ * what out then holds means nothing. */
 bool cx_base64_decode(struct cx_str text, void *out, size_t out_cap, size_t *out_len);
 
 #endif
