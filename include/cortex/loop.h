@@ -3,9 +3,9 @@
  * loop: the event loop, its timers and signals, lanes over uv_queue_work, and fetch, which is
  * curl_multi driven by the loop. libuv and libcurl stay in here (http may use the uv loop itself).
  *
- * Threads: everything here belongs to the loop thread, except the work functions, which run on the pool's
- * workers. Completions always come on the loop thread, exactly once, and never before the call that
- * asked for them has returned: after a cancel too.
+ * Threads: everything here belongs to the loop thread, except the work functions, which run on the
+ * pool's workers. Completions always come on the loop thread, exactly once, and never before the
+ * call that asked for them has returned: after a cancel too.
  */
 #ifndef CORTEX_LOOP_H
 #define CORTEX_LOOP_H
@@ -15,45 +15,50 @@
 struct cx_loop;
 struct uv_loop_s;
 
-/* pool_threads: how many workers the pool gets; the sum of what the lanes may run, plus dns. Takes
- * effect for the first loop of a process. */
-enum cx_status cx_loop_new(unsigned pool_threads, struct cx_loop **out, struct cx_err *err)
-    CX_MUST_CHECK;
-void cx_loop_run(struct cx_loop *loop);  /* returns after cx_loop_stop */
+/* One loop a thread. pool_threads: how many workers the pool gets, the sum of what the lanes may
+ * run; two for name look-ups come on top. Takes effect for the first loop of a process that queues
+ * work. SIGPIPE is ignored from here on. */
+enum cx_status cx_loop_new(unsigned pool_threads, struct cx_loop **out,
+                           struct cx_err *err) CX_MUST_CHECK;
+/* Returns after cx_loop_stop, or when nothing is left that could wake it. May be called again. */
+void cx_loop_run(struct cx_loop *loop);
 void cx_loop_stop(struct cx_loop *loop); /* lets the current iteration end */
-/* Runs the loop until every handle that is being closed is closed, then frees. CX_CHECKs that nothing
- * else is open: a leaked handle is a bug of its room. */
+/* Runs the loop until every handle that is being closed is closed, then frees. CX_CHECKs that
+ * nothing else is open: a leaked handle is a bug of its room. */
 void cx_loop_free(struct cx_loop **loop);
 struct uv_loop_s *cx_loop_uv(struct cx_loop *loop);
 uint64_t cx_loop_now_ms(const struct cx_loop *loop); /* monotonic, of this iteration */
-/* How late the probe timer (every 100 ms) fired: the worst of the last 10 s, in milliseconds. */
+/* How late the probe timer (every 100 ms) fired: the worst of the last 100 times, some 10 s, in
+ * milliseconds. */
 double cx_loop_lag_ms(const struct cx_loop *loop);
 
 /* Where code runs. A thread is the loop thread of the loop that it created. */
 bool cx_on_loop_thread(void);
 bool cx_on_worker_thread(void);
 #define CX_ASSERT_LOOP() CX_CHECK(cx_on_loop_thread())
-/* Blocking code: a lane's worker, or a thread that has no loop (a test, the start-up). */
+/* Blocking code: a lane's worker, a thread that has no loop, or the start-up and the end. */
 #define CX_ASSERT_BLOCKING() CX_CHECK(!cx_on_loop_thread() || cx_loop_is_starting())
-/* True between cx_loop_new and cx_loop_run on the loop thread: start-up may block. */
+/* True on a thread that has a loop but is not within cx_loop_run: start-up may block, and so may
+ * the end. */
 bool cx_loop_is_starting(void);
 
-/* ---- Timers and signals ------------------------------------------------------------------------ */
+/* ---- Timers and signals ---------------------------------------------------------------------- */
 struct cx_timer;
-void cx_timer_new(struct cx_loop *loop, void (*on_time)(void *ctx), void *ctx, struct cx_timer **out);
+void cx_timer_new(struct cx_loop *loop, void (*on_time)(void *ctx), void *ctx,
+                  struct cx_timer **out);
 void cx_timer_start(struct cx_timer *t, uint64_t delay_ms, uint64_t repeat_ms); /* restarts */
 void cx_timer_stop(struct cx_timer *t);
 void cx_timer_free(struct cx_timer **t); /* at once for the caller; NULL is nothing */
 
 struct cx_signal;
-enum cx_status cx_signal_new(struct cx_loop *loop, int number, void (*on_signal)(void *ctx), void *ctx,
-                             struct cx_signal **out, struct cx_err *err) CX_MUST_CHECK;
+enum cx_status cx_signal_new(struct cx_loop *loop, int number, void (*on_signal)(void *ctx),
+                             void *ctx, struct cx_signal **out, struct cx_err *err) CX_MUST_CHECK;
 void cx_signal_free(struct cx_signal **s);
 
 /* ---- Lanes -------------------------------------------------------------------------------------
- * A lane is a bounded share of the worker pool for one kind of blocking work: at most `running` jobs at once, at
- * most `waiting` queued behind them (high priority first, first in first out within one). What
- * does not fit is refused at once, so that a queue never outgrows what it can serve.
+ * A lane is a bounded share of the worker pool for one kind of blocking work: at most `running` jobs
+ * at once, at most `waiting` queued behind them (high priority first, first in first out within
+ * one). What does not fit is refused at once, so that a queue never outgrows what it can serve.
  */
 struct cx_lane;
 struct cx_lane_options {
@@ -69,8 +74,9 @@ size_t cx_lane_running(const struct cx_lane *lane);
 size_t cx_lane_waiting(const struct cx_lane *lane);
 
 enum cx_priority { CX_PRIORITY_HIGH, CX_PRIORITY_NORMAL };
-typedef void (*cx_work_fn)(void *arg);                      /* on a worker */
-typedef void (*cx_done_fn)(void *arg, enum cx_status status); /* on the loop: CX_OK ran, CX_CANCELLED never did */
+typedef void (*cx_work_fn)(void *arg); /* on a worker */
+/* On the loop: CX_OK ran, CX_CANCELLED never did. */
+typedef void (*cx_done_fn)(void *arg, enum cx_status status);
 struct cx_job;
 /* CX_OVERLOADED when the lane is full: then neither function is called. arg lives until on_done. */
 enum cx_status cx_lane_submit(struct cx_lane *lane, enum cx_priority priority, cx_work_fn work,
@@ -80,39 +86,43 @@ enum cx_status cx_lane_submit(struct cx_lane *lane, enum cx_priority priority, c
 void cx_job_cancel(struct cx_job *job);
 
 /* ---- Fetch -------------------------------------------------------------------------------------
- * Outgoing HTTP on the loop. Names are resolved on the pool (at most two look-ups at once), never by libcurl;
- * redirects are not followed; only http and https; no proxy but the one given here.
+ * Outgoing HTTP on the loop. Names are resolved on the pool (at most two look-ups at once), never by
+ * libcurl; redirects are not followed; only http and https; no proxy but the one given here.
  */
 struct cx_fetch;
 struct cx_fetch_options {
     const char *user_agent;
-    const char *proxy;   /* NULL = none */
+    const char *proxy;   /* http(s)://; NULL = none. This machine itself is asked directly */
     const char *ca_file; /* NULL = the system's */
     unsigned connections_max;
     unsigned waiting_max; /* calls under way or waiting; beyond it CX_OVERLOADED */
 };
 enum cx_status cx_fetch_new(struct cx_loop *loop, const struct cx_fetch_options *options,
                             struct cx_fetch **out, struct cx_err *err) CX_MUST_CHECK;
+/* At start-up, when https will be asked for: reads the trusted certificates now (some 20 ms,
+ * blocking; curl keeps them for a day) rather than on the loop with the first connection.
+ * CX_INVALID when they cannot be read. */
+enum cx_status cx_fetch_warm_tls(struct cx_fetch *fetch, struct cx_err *err) CX_MUST_CHECK;
 /* Needs that no call is under way (CX_CHECK): cancel them and wait for their completions first. */
 void cx_fetch_free(struct cx_fetch **fetch);
 size_t cx_fetch_active(const struct cx_fetch *fetch);
 
 struct cx_fetch_request {
     const char *method;
-    const char *url;            /* http:// or https:// */
-    const char *unix_socket;    /* path, or NULL */
-    const char *const *headers; /* "Name: value", ended by NULL; NULL = none */
-    struct cx_str body;         /* copied */
-    uint64_t connect_timeout_ms;
-    uint64_t timeout_ms;        /* for all of it, name look-up included */
+    const char *url;             /* http:// or https:// */
+    const char *unix_socket;     /* path, or NULL */
+    const char *const *headers;  /* "Name: value", ended by NULL; NULL = none */
+    struct cx_str body;          /* copied */
+    uint64_t connect_timeout_ms; /* TLS included; 0 = as long as timeout_ms */
+    uint64_t timeout_ms;         /* for all of it, look-up and waiting for a connection included */
     size_t response_max_bytes;
-    bool http2;                 /* try HTTP/2 over TLS */
+    bool http2; /* try HTTP/2 over TLS */
 };
 enum cx_fetch_outcome {
-    CX_FETCH_OK,        /* a response came, whatever its status */
-    CX_FETCH_RESOLVE,   /* the name was not found */
-    CX_FETCH_CONNECT,   /* refused, unreachable, connect timeout */
-    CX_FETCH_TLS,       /* certificate or handshake */
+    CX_FETCH_OK,      /* a response came, whatever its status */
+    CX_FETCH_RESOLVE, /* the name was not found */
+    CX_FETCH_CONNECT, /* refused, unreachable, connect timeout */
+    CX_FETCH_TLS,     /* certificate or handshake */
     CX_FETCH_TIMEOUT,
     CX_FETCH_TOO_LARGE, /* the body passed response_max_bytes */
     CX_FETCH_BROKEN,    /* reset, cut short, not HTTP */
@@ -120,15 +130,19 @@ enum cx_fetch_outcome {
 };
 struct cx_fetch_response {
     enum cx_fetch_outcome outcome;
-    int status;           /* with CX_FETCH_OK */
-    struct cx_str body;   /* borrowed for the time of the callback */
+    int status;            /* with CX_FETCH_OK */
+    struct cx_str body;    /* borrowed for the time of the callback */
     struct cx_str headers; /* raw lines of the last header block, borrowed */
-    char reason[256];     /* why not, without URL or secrets */
+    char reason[256];      /* why not, without URL or secrets */
 };
 /* The value of a header of a response, trimmed; { NULL, 0 } if it has none. */
 struct cx_str cx_fetch_header(const struct cx_fetch_response *response, const char *name);
 typedef void (*cx_fetch_fn)(void *ctx, const struct cx_fetch_response *response);
 struct cx_call;
+/* Copies all of the request. CX_INVALID: the address is not http(s) or its host not ASCII, the
+ * method or a header line is none, a header frames the message (Content-Length, Transfer-Encoding,
+ * Expect). CX_OVERLOADED: too many calls are under way. The call is valid until on_done is called;
+ * on_done may start, cancel and free. */
 enum cx_status cx_fetch_start(struct cx_fetch *fetch, const struct cx_fetch_request *request,
                               cx_fetch_fn on_done, void *ctx, struct cx_call **out,
                               struct cx_err *err) CX_MUST_CHECK;
