@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT
  *
- * store: SQLite. One file, one connection that writes and checkpoints, several that read. The only room that
- * includes sqlite3.h; other rooms bring their tables as migrations and speak SQL through statements.
+ * store: SQLite. One file, one connection that writes and checkpoints, several that read. The only
+ * room that includes sqlite3.h; other rooms bring their tables as migrations and speak SQL through
+ * statements.
  *
  * Threads: plain blocking code for lanes. A cx_db belongs to one thread at a time.
  *
- * Durability: WAL with synchronous=FULL: when cx_db_commit returns CX_OK the transaction is on disk.
- * SQLite before 3.51.3 can corrupt a WAL when two connections checkpoint or write at once (WAL-reset
- * bug), so only the writer does either: readers are opened read-only with checkpoints off.
+ * Durability: WAL with synchronous=FULL: when cx_db_commit returns CX_OK the transaction is on
+ * disk. SQLite before 3.51.3 can corrupt a WAL when two connections checkpoint or write at once
+ * (WAL-reset bug), so only the writer does either: readers are opened read-only with checkpoints
+ * off.
  */
 #ifndef CORTEX_STORE_H
 #define CORTEX_STORE_H
@@ -18,7 +20,8 @@ struct cx_store; /* the file: path, writer, readers, migrations */
 struct cx_db;    /* one connection */
 struct cx_stmt;  /* one prepared statement, cached by its connection */
 
-/* One step of one room's schema, applied in a transaction of its own, recorded by (room, version). */
+/* One step of one room's schema, applied in a transaction of its own, recorded by (room,
+ * version). */
 struct cx_migration {
     const char *room;
     int version; /* 1, 2, 3 … within the room */
@@ -30,27 +33,32 @@ struct cx_store_options {
     const struct cx_migration *migrations; /* in the order in which they are to be applied */
     size_t migration_count;
 };
-/* Opens or creates, migrates, checks. A database with a migration that this program does not know was
- * made by a newer one and is refused (CX_CONFLICT). */
+/* Opens or creates (for its owner alone; the folder must be there), checks, migrates. Damage is
+ * CX_IO_ERROR, another program's database CX_CONFLICT. A file over 256 MiB is not read through
+ * at start. A database with a migration that this program does not know was made by a newer one
+ * and is refused (CX_CONFLICT). */
 enum cx_status cx_store_open(const struct cx_store_options *options, struct cx_store **out,
                              struct cx_err *err) CX_MUST_CHECK;
 /* Checkpoints (TRUNCATE) and closes. All readers must have been returned. */
 void cx_store_close(struct cx_store **store);
 /* The one that writes; for the write lane alone. */
 struct cx_db *cx_store_writer(struct cx_store *store);
-/* Borrows a reader; waits while all are lent (size the lanes so that none waits). Any worker. */
+/* Borrows a reader; waits while all are lent (size the lanes so that none waits). Any worker.
+ * Returning it ends what it left open: statements and its transaction. */
 struct cx_db *cx_store_reader(struct cx_store *store);
 void cx_store_return(struct cx_store *store, struct cx_db *db);
-/* Moves the WAL into the file; write lane. truncate also empties the WAL. */
+/* Moves the WAL into the file, as commits do by themselves when it has grown; write lane.
+ * truncate also empties the WAL and waits a little for readers that are in the way:
+ * CX_OVERLOADED while they stay. */
 enum cx_status cx_store_checkpoint(struct cx_store *store, bool truncate, struct cx_err *err);
-/* True after an I/O error of the writer: nothing may be acknowledged any more, the process must end and look
- * again at what is on disk. Any thread. */
+/* True after an I/O error of the writer: nothing may be acknowledged any more, the process must
+ * end and look again at what is on disk. Any thread. */
 bool cx_store_failed(const struct cx_store *store);
 
 /* ---- Statements --------------------------------------------------------------------------------
- * cx_db_prepare gives a statement from the connection's cache, reset and unbound; sql is a string literal (the cache keys on
- * its address and text). Binding keeps no copy: what is bound lives until the statement is stepped to its end or reset.
- * Errors of binding show in the next step.
+ * cx_db_prepare gives a statement from the connection's cache, reset and unbound; sql is a string
+ * literal (the cache keys on its address and text). Binding keeps no copy: what is bound lives until
+ * the statement is stepped to its end or reset. Errors of binding show in the next step.
  */
 enum cx_status cx_db_prepare(struct cx_db *db, const char *sql, struct cx_stmt **out,
                              struct cx_err *err) CX_MUST_CHECK;
@@ -74,9 +82,12 @@ int64_t cx_db_last_rowid(const struct cx_db *db);
 int64_t cx_db_changes(const struct cx_db *db); /* rows of the last statement */
 enum cx_status cx_db_exec(struct cx_db *db, const char *sql, struct cx_err *err) CX_MUST_CHECK;
 
-/* BEGIN IMMEDIATE for the writer, a deferred read transaction for a reader. */
+/* BEGIN IMMEDIATE for the writer, a deferred read transaction for a reader. Not within another.
+ * What SQLite itself rolls back (a full disk) stays rolled back: until cx_db_rollback every step
+ * and the commit say why. */
 enum cx_status cx_db_begin(struct cx_db *db, struct cx_err *err) CX_MUST_CHECK;
-/* A full disk is CX_STORAGE_FULL, rolled back, the store stays usable; an I/O error is CX_IO_ERROR and marks the store failed. */
+/* On an error nothing is left to roll back. A full disk is CX_STORAGE_FULL, the store stays
+ * usable; an I/O error is CX_IO_ERROR and marks the store failed. */
 enum cx_status cx_db_commit(struct cx_db *db, struct cx_err *err) CX_MUST_CHECK;
 void cx_db_rollback(struct cx_db *db); /* nothing to roll back is nothing */
 
