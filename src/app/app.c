@@ -1,0 +1,426 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The composition root: makes the rooms in order, lets them run, ends them in reverse. Main thread,
+ * which becomes the loop thread; before the loop runs and after it has stopped, blocking is allowed.
+ *
+ * Order of making: log, data directory and its lock, keys and tokens, loop and lanes, store, events,
+ * fetch, embedder, api, http and its listeners, then (on a lane, while /healthz already answers) the vector store.
+ */
+#include "app/app_internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <jansson.h>
+
+#include "cortex/app.h"
+#include "cortex/metrics.h"
+#include "cortex/state.h"
+#include "app/cli.h"
+#include "app/lock.h"
+#include "app/port_file.h"
+#include "app/tokens.h"
+
+#define USER_AGENT "cortex/" CORTEX_VERSION
+#define DEFAULT_OPENAI_MODEL "text-embedding-3-small"
+
+static int run(const struct app__cli *cli, struct cx_config *config);
+
+int cx_app_main(int argc, char **argv)
+{
+    struct app__cli cli;
+    struct cx_config *config = NULL;
+    struct cx_err err = { "" };
+    enum cx_status status = app__cli_parse(argc, argv, &cli, &err);
+    if (status == CX_OK && cli.action != APP__ACTION_RUN) {
+        return app__cli_answer(&cli, environ);
+    }
+    if (status == CX_OK) {
+        status = app__config_load(&cli, environ, NULL, &config, &err);
+    }
+    if (status != CX_OK) {
+        fprintf(stderr, "cortexd: %s\n", err.text);
+        return app__exit_code(status);
+    }
+    const int exit_code = run(&cli, config);
+    app__config_free(&config);
+    return exit_code;
+}
+
+static void prepare_process(void);
+static enum cx_status make_rooms(struct app *app, struct cx_err *err);
+static void end_rooms(struct app *app);
+
+static int run(const struct app__cli *cli, struct cx_config *config)
+{
+    struct app app = { .cli = cli, .config = config };
+    prepare_process();
+    cx_log_start((enum cx_log_level)config->log_level, (enum cx_log_format)config->log_format);
+    CX_LOG(CX_LOG_INFO, "starting", CX_S("version", CORTEX_VERSION), CX_I("pid", getpid()),
+           CX_S("data_dir", config->data_dir));
+    struct app__lock *lock = NULL;
+    struct cx_err err = { "" };
+    for (size_t i = 0; i < config->warning_count; i++) {
+        CX_LOG(CX_LOG_WARN, config->warnings[i]);
+    }
+    enum cx_status status = app__prepare_data_dir(config->data_dir, &err);
+    if (status == CX_OK) {
+        status = app__lock_take(config->data_dir, &lock, &err);
+    }
+    if (status == CX_OK) {
+        status = app__first_start(config, &err);
+    }
+    if (status == CX_OK) {
+        status = make_rooms(&app, &err);
+    }
+    if (status != CX_OK) {
+        CX_LOG(CX_LOG_ERROR, "cannot start", CX_S("error", err.text));
+        app__drain(&app, app__exit_code(status));
+    }
+    if (app.loop != NULL) {
+        cx_loop_run(app.loop);
+    }
+    end_rooms(&app);
+    app__lock_release(&lock);
+    CX_LOG(CX_LOG_INFO, "stopped", CX_I("exit_code", app.exit_code));
+    cx_log_stop();
+    return app.exit_code;
+}
+
+static void prepare_process(void)
+{
+    umask(077);
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+        files.rlim_cur = files.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &files);
+    }
+    json_object_seed(0); /* before there are threads: the seed is jansson's one global */
+}
+
+/* ---- Making ---- */
+
+static enum cx_status make_loop(struct app *app, struct cx_err *err);
+static enum cx_status make_store(struct app *app, struct cx_err *err);
+static enum cx_status make_embedder(struct app *app, struct cx_err *err);
+static enum cx_status make_api(struct app *app, struct cx_err *err);
+static enum cx_status make_http(struct app *app, struct cx_err *err);
+static enum cx_status open_vector(struct app *app, struct cx_err *err);
+
+static enum cx_status make_rooms(struct app *app, struct cx_err *err)
+{
+    static enum cx_status (*const makers[])(struct app *, struct cx_err *) = {
+        make_loop, make_store, make_embedder, make_api, make_http, app__life_start, open_vector,
+    };
+    enum cx_status status = app__notify_new(environ, &app->notify, err);
+    for (size_t i = 0; i < CX_ARRAY_LEN(makers) && status == CX_OK; i++) {
+        status = makers[i](app, err);
+    }
+    return status;
+}
+
+static unsigned cpu_threads(const struct cx_config *config)
+{
+    if (config->lanes_cpu_threads > 0) {
+        return config->lanes_cpu_threads;
+    }
+    const long online = sysconf(_SC_NPROCESSORS_ONLN);
+    return online < 1 ? 1 : (unsigned)online;
+}
+
+static enum cx_status make_loop(struct app *app, struct cx_err *err)
+{
+    const struct cx_config *c = app->config;
+    const struct cx_lane_options write = { .name = "write",
+                                           .running = 1,
+                                           .waiting = c->lanes_write_waiting };
+    const struct cx_lane_options read = { .name = "read",
+                                          .running = c->lanes_read_threads,
+                                          .waiting = c->lanes_read_waiting };
+    const struct cx_lane_options cpu = { .name = "cpu",
+                                         .running = cpu_threads(c),
+                                         .waiting = c->lanes_cpu_waiting,
+                                         .background = true };
+    const enum cx_status status =
+        cx_loop_new(write.running + read.running + cpu.running, &app->loop, err);
+    if (status != CX_OK) {
+        return status;
+    }
+    cx_lane_new(app->loop, &write, &app->write_lane);
+    cx_lane_new(app->loop, &read, &app->read_lane);
+    cx_lane_new(app->loop, &cpu, &app->cpu_lane);
+    const struct cx_events_options events = { .ring_entries = c->events_ring_entries,
+                                              .ring_bytes = c->events_ring_bytes };
+    cx_events_new(&events, &app->events);
+    const struct cx_fetch_options fetch = { .user_agent = USER_AGENT,
+                                            .proxy = c->fetch_proxy,
+                                            .ca_file = c->fetch_ca_file,
+                                            .connections_max = c->fetch_connections,
+                                            .waiting_max = c->fetch_waiting };
+    return cx_fetch_new(app->loop, &fetch, &app->fetch, err);
+}
+
+static enum cx_status make_store(struct app *app, struct cx_err *err)
+{
+    const size_t count = cx_state_migration_count + cx_vector_migration_count;
+    struct cx_migration *migrations = cx_realloc_array(NULL, count, sizeof *migrations);
+    memcpy(migrations, cx_state_migrations, cx_state_migration_count * sizeof *migrations);
+    memcpy(migrations + cx_state_migration_count, cx_vector_migrations,
+           cx_vector_migration_count * sizeof *migrations);
+    /* Searches read on the cpu lane: with a connection for each thread of both lanes nobody waits for one. */
+    const struct cx_store_options options = {
+        .path = app->config->data_database,
+        .readers = app->config->lanes_read_threads + cpu_threads(app->config),
+        .migrations = migrations,
+        .migration_count = count,
+    };
+    const enum cx_status status = cx_store_open(&options, &app->store, err);
+    free(migrations);
+    return status;
+}
+
+static bool has_vector_store(const struct app *app)
+{
+    return app->config->vector_backend != APP__BACKEND_NONE;
+}
+
+static enum cx_status make_embedder(struct app *app, struct cx_err *err)
+{
+    const struct cx_config *c = app->config;
+    if (!has_vector_store(app)) {
+        return CX_OK;
+    }
+    if (c->embedding_provider == APP__PROVIDER_BUILTIN) {
+        cx_embedder_builtin(app->cpu_lane, &app->embedder);
+        return CX_OK;
+    }
+    const struct cx_embed_openai_options options = {
+        .fetch = app->fetch,
+        .base_url = c->embedding_base_url,
+        .api_key = c->embedding_api_key,
+        .model = c->embedding_model != NULL ? c->embedding_model : DEFAULT_OPENAI_MODEL,
+        .dimensions = c->embedding_dimensions,
+        .lane = app->cpu_lane,
+        .timeout_ms = c->embedding_timeout_ms,
+    };
+    return cx_embedder_openai(&options, &app->embedder, err);
+}
+
+static enum cx_status make_api(struct app *app, struct cx_err *err)
+{
+    const struct cx_config *c = app->config;
+    const struct cx_api_options options = {
+        .loop = app->loop,
+        .store = app->store,
+        .events = app->events,
+        .embedder = app->embedder,
+        .write_lane = app->write_lane,
+        .read_lane = app->read_lane,
+        .cpu_lane = app->cpu_lane,
+        .pack = { .signing_key = cx_str_of(c->state_signing_key),
+                  .ttl_seconds = (int64_t)(c->state_default_ttl_ms / 1000),
+                  .size_cap = c->state_context_size_cap,
+                  .keep = c->state_snapshots_kept },
+        .vector_backend = has_vector_store(app) ? "local" : "none",
+        .search_mode = (enum cx_search_mode)c->search_default_mode,
+        .body_bytes = c->http_body_bytes,
+        .documents_body_bytes = c->http_documents_body_bytes,
+        .deadline_ms = c->http_deadline_ms,
+    };
+    const enum cx_status status = cx_api_new(&options, &app->api, err);
+    if (status == CX_OK) {
+        cx_gauge_set(cx_metrics_series(CX_M_BUILD_INFO, "version=\"" CORTEX_VERSION "\""), 1.0);
+        cx_gauge_set(cx_metrics_series(CX_M_START_TIME, ""), (double)cx_clock_wall_us() / 1e6);
+    }
+    return status;
+}
+
+static struct cx_http_options http_options(const struct app *app);
+static enum cx_status listen_all(struct app *app, struct cx_err *err);
+
+static enum cx_status make_http(struct app *app, struct cx_err *err)
+{
+    const struct cx_http_options options = http_options(app);
+    size_t route_count = 0;
+    const struct cx_route *routes = cx_api_routes(app->api, &route_count);
+    struct cx_tokens *tokens = NULL;
+    enum cx_status status = cx_http_new(app->loop, &options, routes, route_count, &app->http, err);
+    if (status == CX_OK) {
+        app__config_tokens(app->config, &tokens);
+        cx_http_set_tokens(app->http, tokens);
+        status = listen_all(app, err);
+    }
+    return status;
+}
+
+static struct cx_http_options http_options(const struct app *app)
+{
+    const struct cx_config *c = app->config;
+    return (struct cx_http_options){
+        .limits = { .header_bytes = c->http_header_bytes,
+                    .header_count = c->http_header_count,
+                    .uri_bytes = c->http_uri_bytes,
+                    .connections = c->http_connections,
+                    .exchanges = c->http_exchanges,
+                    .header_timeout_ms = c->http_header_timeout_ms,
+                    .body_timeout_ms = c->http_body_timeout_ms,
+                    .idle_timeout_ms = c->http_idle_timeout_ms,
+                    .write_timeout_ms = c->http_write_timeout_ms,
+                    .requests_per_connection = c->http_requests_per_connection },
+        .rate = app__rate(c),
+        .server_names = c->http_server_names,
+        .check_host = c->http_check_host == APP__CHECK_HOST_YES || c->http_server_names[0] != NULL,
+        .allowed_origins = c->http_allowed_origins,
+        .trusted_proxies = c->http_trusted_proxies,
+        .access_log = c->log_access,
+        .slow_request_ms = c->http_slow_request_ms,
+        .trace = c->log_trace == APP__TRACE_EXCHANGE,
+        .compress_lane = app->cpu_lane,
+        .context = app->api,
+    };
+}
+
+static enum cx_status listen_handed_over(struct app *app, int fd, struct cx_err *err);
+
+static enum cx_status listen_all(struct app *app, struct cx_err *err)
+{
+    unsigned handed_over = 0;
+    enum cx_status status = app__listen_fds(environ, &handed_over, err);
+    for (unsigned i = 0; i < handed_over && status == CX_OK; i++) {
+        status = listen_handed_over(app, APP__LISTEN_FDS_START + (int)i, err);
+    }
+    if (handed_over > 0 || status != CX_OK) {
+        return status;
+    }
+    size_t bound = 0;
+    for (const char *const *a = app->config->http_listen; *a != NULL; a++) {
+        int port = 0;
+        struct cx_err why = { "" };
+        status = cx_http_listen(app->http, *a, &port, &why);
+        if (status != CX_OK) {
+            /* A machine without IPv6 must not keep the default pair of loopback addresses from
+             * serving. */
+            if (app->config->origins[APP__KEY_http_listen].kind != APP__FROM_DEFAULT ||
+                bound == 0) {
+                return cx_err_set(err, status, "%s: %s", *a, why.text);
+            }
+            CX_LOG(CX_LOG_WARN, "not listening", CX_S("address", *a), CX_S("error", why.text));
+            status = CX_OK;
+            continue;
+        }
+        CX_LOG(CX_LOG_INFO, "listening", CX_S("address", *a), CX_I("port", port));
+        app->port = bound++ == 0 ? port : app->port;
+    }
+    return status;
+}
+
+static enum cx_status listen_handed_over(struct app *app, int fd, struct cx_err *err)
+{
+    char address[APP__SOCKET_TEXT_BYTES];
+    if (!app__socket_is_local(fd, address)) {
+        const enum cx_status allowed = app__config_allows_remote(app->config, address, err);
+        if (allowed != CX_OK) {
+            return allowed;
+        }
+    }
+    CX_LOG(CX_LOG_INFO, "listening", CX_S("socket", address));
+    return cx_http_listen_fd(app->http, fd, err);
+}
+
+/* ---- The vector store, read on a lane ---- */
+
+struct opening {
+    struct app *app;
+    struct cx_job *job;
+    struct cx_embedder_info info;
+    enum cx_status status;
+    struct cx_err err;
+};
+
+static void open_work(void *arg);
+static void on_opened(void *arg, enum cx_status status);
+
+static enum cx_status open_vector(struct app *app, struct cx_err *err)
+{
+    struct opening *o = cx_alloc(sizeof *o);
+    o->app = app;
+    if (app->embedder != NULL) {
+        cx_embedder_info(app->embedder, &o->info);
+    }
+    const enum cx_status status =
+        cx_lane_submit(app->write_lane, CX_PRIORITY_HIGH, open_work, on_opened, o, &o->job);
+    if (status != CX_OK) {
+        free(o);
+        return cx_err_set(err, status, "the write lane takes nothing");
+    }
+    return CX_OK;
+}
+
+static void open_work(void *arg)
+{
+    struct opening *o = arg;
+    struct app *app = o->app;
+    if (has_vector_store(app)) {
+        const struct cx_vector_options options = {
+            .provider = o->info.provider,
+            .model = o->info.model,
+            .fingerprint = o->info.fingerprint,
+            .dimension = o->info.dimension,
+            .index_bytes_max = app->config->vector_index_bytes,
+        };
+        o->status = cx_vector_open(cx_store_writer(app->store), &options, &app->vector, &o->err);
+    }
+    if (o->status == CX_OK && app->cli->port_file != NULL) {
+        o->status = app__port_file_write(app->cli->port_file, app->port, &o->err);
+    }
+}
+
+static void on_opened(void *arg, enum cx_status status)
+{
+    struct opening *o = arg;
+    struct app *app = o->app;
+    const enum cx_status ended = status == CX_OK ? o->status : status;
+    if (ended == CX_OK) {
+        cx_api_set_vector(app->api, app->vector);
+        app__life_ready(app);
+    } else if (ended != CX_CANCELLED) {
+        CX_LOG(CX_LOG_ERROR, "cannot start", CX_S("error", o->err.text));
+        app__drain(app, app__exit_code(ended));
+    }
+    free(o);
+}
+
+/* ---- Ending ---- */
+
+static void end_rooms(struct app *app)
+{
+    app__life_end(app);
+    if (app->http != NULL) {
+        cx_http_free(&app->http);
+    }
+    cx_api_free(&app->api);
+    cx_vector_free(&app->vector);
+    cx_embedder_free(&app->embedder);
+    if (app->fetch != NULL) {
+        cx_fetch_free(&app->fetch);
+    }
+    if (app->events != NULL) {
+        cx_events_free(&app->events);
+    }
+    if (app->cpu_lane != NULL) {
+        cx_lane_free(&app->cpu_lane);
+        cx_lane_free(&app->read_lane);
+        cx_lane_free(&app->write_lane);
+    }
+    if (app->loop != NULL) {
+        cx_loop_free(&app->loop);
+    }
+    if (app->store != NULL) {
+        cx_store_close(&app->store);
+    }
+    app__notify_free(&app->notify);
+}

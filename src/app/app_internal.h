@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Inside the app room: the running daemon, shared by app.c (who makes and ends the rooms) and life.c
+ * (what happens in between: signals, reload, drain, watchdog).
+ */
+#ifndef CORTEX_APP_INTERNAL_H
+#define CORTEX_APP_INTERNAL_H
+
+#include "app/config.h"
+#include "cortex/api.h"
+#include "app/notify.h"
+
+enum app__phase { APP_STARTING, APP_RUNNING, APP_DRAINING, APP_ABORTING, APP_STOPPED };
+
+struct app {
+    const struct app__cli *cli;
+    struct cx_config *config;
+    enum app__phase phase;
+    int exit_code;
+    int port; /* of the first listener */
+
+    struct cx_loop *loop;
+    struct cx_lane *write_lane;
+    struct cx_lane *read_lane;
+    struct cx_lane *cpu_lane;
+    struct cx_store *store;
+    struct cx_events *events;
+    struct cx_fetch *fetch;
+    struct cx_embedder *embedder;
+    struct cx_vector *vector;
+    struct cx_api *api;
+    struct cx_http *http;
+    struct app__notify *notify;
+
+    struct cx_signal *terminate;
+    struct cx_signal *interrupt;
+    struct cx_signal *hangup;
+    struct cx_timer *watchdog;
+    struct cx_timer *drain_check;
+    struct cx_timer *drain_limit;
+    struct app__reload *reload; /* under way, or NULL */
+};
+
+/* The rate limit that the configuration asks for. */
+static inline struct cx_http_rate app__rate(const struct cx_config *config)
+{
+    return (struct cx_http_rate){ .per_second = config->rate_per_second,
+                                  .burst = config->rate_burst,
+                                  .buckets_max = config->rate_buckets };
+}
+
+/* life.c: from listening to the end of the loop. Loop thread. */
+enum cx_status app__life_start(struct app *app, struct cx_err *err);
+/* The vector store is open (or there is none): the daemon is ready. */
+void app__life_ready(struct app *app);
+/* Ends the daemon in an orderly way with this exit code; a second call changes nothing. */
+void app__drain(struct app *app, int exit_code);
+void app__life_end(struct app *app);
+
+#endif

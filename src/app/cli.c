@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The command line: which flags there are, and the answers that need no daemon (cli.h).
+ */
+#include "app/cli.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "app/config_table.h"
+#include "app/tokens.h"
+#include "app/units.h"
+
+#define OUTPUT_MAX_BYTES ((size_t)4 << 20)
+#define HELP_COLUMN 30
+#define HELP_WIDTH 96
+
+struct action_flag {
+    const char *flag;
+    const char *short_flag;
+    enum app__action action;
+    const char *help;
+};
+static const struct action_flag action_flags[] = {
+    { "--check-config", "-t", APP__ACTION_CHECK_CONFIG,
+      "read the configuration, say what is wrong" },
+    { "--print-config", NULL, APP__ACTION_PRINT_CONFIG,
+      "print all settings as they are in force, each with where it came from" },
+    { "--print-config-sample", NULL, APP__ACTION_PRINT_SAMPLE,
+      "print a configuration file that explains every key" },
+    { "--print-config-reference", NULL, APP__ACTION_PRINT_REFERENCE,
+      "print the same as a page of documentation" },
+    { "--hash-token", NULL, APP__ACTION_HASH_TOKEN,
+      "read a token from standard input, print the line for its [token \"name\"] section" },
+    { "--help", "-h", APP__ACTION_HELP, "print this" },
+    { "--version", "-V", APP__ACTION_VERSION, "print the version" },
+};
+
+static bool take_action(struct app__cli *cli, const char *arg, enum cx_status *status,
+                        struct cx_err *err);
+static enum cx_status take_value(struct app__cli *cli, int argc, char *const *argv, int *at,
+                                 struct cx_err *err);
+static const char *split_value(const char *arg, size_t *name_len);
+static const struct app__key *find_flag(const char *arg, size_t name_len);
+static enum cx_status take_setting(struct app__cli *cli, const char *setting, struct cx_err *err);
+static enum cx_status add_override(struct app__cli *cli, const struct app__key *key,
+                                   const char *value, const char *flag, struct cx_err *err);
+static enum cx_status unknown_flag(const char *arg, size_t name_len, struct cx_err *err);
+static int answer_config(const struct app__cli *cli, char **environment, struct cx_buf *out);
+static int answer_hash(struct cx_buf *out);
+static int write_out(const struct cx_buf *out);
+static void put_flag(struct cx_buf *out, const char *flag, const char *short_flag,
+                     const char *value, const char *help);
+
+enum cx_status app__cli_parse(int argc, char *const *argv, struct app__cli *out, struct cx_err *err)
+{
+    struct app__cli cli = { .action = APP__ACTION_RUN };
+    for (int i = 1; i < argc; i++) {
+        enum cx_status status = CX_OK;
+        if (!take_action(&cli, argv[i], &status, err)) {
+            status = take_value(&cli, argc, argv, &i, err);
+        }
+        if (status != CX_OK) {
+            return status;
+        }
+    }
+    *out = cli;
+    return CX_OK;
+}
+
+static bool take_action(struct app__cli *cli, const char *arg, enum cx_status *status,
+                        struct cx_err *err)
+{
+    for (size_t i = 0; i < CX_ARRAY_LEN(action_flags); i++) {
+        const struct action_flag *f = &action_flags[i];
+        if (strcmp(arg, f->flag) != 0 &&
+            (f->short_flag == NULL || strcmp(arg, f->short_flag) != 0)) {
+            continue;
+        }
+        if (cli->action != APP__ACTION_RUN && cli->action != f->action) {
+            *status = cx_err_set(err, CX_BAD_REQUEST, "%s asks for a second thing at once", arg);
+        }
+        cli->action = f->action;
+        return true;
+    }
+    return false;
+}
+
+static enum cx_status take_value(struct app__cli *cli, int argc, char *const *argv, int *at,
+                                 struct cx_err *err)
+{
+    const char *arg = argv[*at];
+    size_t name_len = 0;
+    const char *value = split_value(arg, &name_len);
+    const struct cx_str name = { arg, name_len };
+    const struct app__key *key = find_flag(arg, name_len);
+    const bool is_config = cx_str_eq(name, CX_STR("--config")) || cx_str_eq(name, CX_STR("-c"));
+    const bool is_port_file = cx_str_eq(name, CX_STR("--port-file"));
+    const bool is_set = cx_str_eq(name, CX_STR("--set"));
+    if (key == NULL && !is_config && !is_port_file && !is_set) {
+        return arg[0] == '-' ? unknown_flag(arg, name_len, err)
+                             : cx_err_set(err, CX_BAD_REQUEST, "\"%.100s\" is no flag", arg);
+    }
+    if (value == NULL) {
+        if (*at + 1 == argc) {
+            return cx_err_set(err, CX_BAD_REQUEST, "%s needs a value", arg);
+        }
+        value = argv[++*at];
+    }
+    if (is_set) {
+        return take_setting(cli, value, err);
+    }
+    if (key != NULL) {
+        return add_override(cli, key, value, key->flag, err);
+    }
+    const char **file = is_config ? &cli->config_path : &cli->port_file;
+    if (*file != NULL || *value == '\0') {
+        return cx_err_set(err, CX_BAD_REQUEST, "%.*s takes one file, once", (int)name_len, arg);
+    }
+    *file = value;
+    return CX_OK;
+}
+
+/* --name=value; NULL where the value is the next argument. */
+static const char *split_value(const char *arg, size_t *name_len)
+{
+    *name_len = strcspn(arg, "=");
+    return arg[*name_len] == '=' && strncmp(arg, "--", 2) == 0 ? arg + *name_len + 1 : NULL;
+}
+
+static const struct app__key *find_flag(const char *arg, size_t name_len)
+{
+    for (size_t i = 0; i < APP__KEY_COUNT; i++) {
+        if (name_len > 0 &&
+            cx_str_eq(cx_str_of(app__keys[i].flag), (struct cx_str){ arg, name_len })) {
+            return &app__keys[i];
+        }
+    }
+    return NULL;
+}
+
+/* section.key=value */
+static enum cx_status take_setting(struct app__cli *cli, const char *setting, struct cx_err *err)
+{
+    const size_t len = strcspn(setting, "=");
+    char name[2 * APP__ENV_NAME_BYTES];
+    if (setting[len] != '=' || len >= sizeof name) {
+        return cx_err_set(err, CX_BAD_REQUEST, "--set needs section.key=value");
+    }
+    memcpy(name, setting, len);
+    name[len] = '\0';
+    char *dot = strchr(name, '.');
+    const struct app__key *key = NULL;
+    if (dot != NULL) {
+        *dot = '\0';
+        key = app__key_find(name, dot + 1);
+        *dot = '.';
+    }
+    if (key == NULL) {
+        return cx_err_set(err, CX_BAD_REQUEST, "--set: there is no key \"%s\"", name);
+    }
+    if (key->type == APP__SECRET) {
+        return cx_err_set(
+            err, CX_BAD_REQUEST,
+            "--set: %s is a secret, and a command line can be read by every user of this "
+            "machine; set %s_file",
+            name, name);
+    }
+    return add_override(cli, key, setting + len + 1, NULL, err);
+}
+
+static enum cx_status add_override(struct app__cli *cli, const struct app__key *key,
+                                   const char *value, const char *flag, struct cx_err *err)
+{
+    for (size_t i = 0; i < cli->override_count; i++) {
+        if (cli->overrides[i].key == app__key_id(key)) {
+            return cx_err_set(err, CX_BAD_REQUEST, "%s.%s is given twice", key->section, key->name);
+        }
+    }
+    CX_CHECK(cli->override_count < APP__OVERRIDES_MAX);
+    cli->overrides[cli->override_count++] = (struct app__override){
+        .key = app__key_id(key), .value = value, .flag = flag != NULL ? flag : "--set"
+    };
+    return CX_OK;
+}
+
+static enum cx_status unknown_flag(const char *arg, size_t name_len, struct cx_err *err)
+{
+    const char *known[CX_ARRAY_LEN(action_flags) + APP__KEY_COUNT + 3];
+    size_t count = 0;
+    for (size_t i = 0; i < CX_ARRAY_LEN(action_flags); i++) {
+        known[count++] = action_flags[i].flag;
+    }
+    for (size_t i = 0; i < APP__KEY_COUNT; i++) {
+        if (app__keys[i].flag[0] != '\0') {
+            known[count++] = app__keys[i].flag;
+        }
+    }
+    known[count++] = "--config";
+    known[count++] = "--port-file";
+    known[count++] = "--set";
+    char name[100];
+    snprintf(name, sizeof name, "%.*s", (int)(name_len < sizeof name ? name_len : sizeof name - 1),
+             arg);
+    const char *suggestion = app__suggest(name, known, count);
+    return suggestion != NULL
+               ? cx_err_set(err, CX_BAD_REQUEST, "unknown flag %s; did you mean %s?", name,
+                            suggestion)
+               : cx_err_set(err, CX_BAD_REQUEST, "unknown flag %s; --help names them", name);
+}
+
+/* ---- Answers ----------------------------------------------------------------------------------- */
+
+int app__cli_answer(const struct app__cli *cli, char **environment)
+{
+    struct cx_buf out;
+    cx_buf_init(&out, OUTPUT_MAX_BYTES);
+    int code = EX_OK;
+    switch (cli->action) {
+    case APP__ACTION_RUN:
+        CX_CHECK(cli->action != APP__ACTION_RUN);
+        break;
+    case APP__ACTION_HELP:
+        app__cli_help(&out);
+        break;
+    case APP__ACTION_VERSION:
+        cx_buf_puts(&out, "cortexd " CORTEX_VERSION "\n");
+        break;
+    case APP__ACTION_PRINT_SAMPLE:
+        app__config_print_sample(&out);
+        break;
+    case APP__ACTION_PRINT_REFERENCE:
+        app__config_print_reference(&out);
+        break;
+    case APP__ACTION_CHECK_CONFIG:
+    case APP__ACTION_PRINT_CONFIG:
+        code = answer_config(cli, environment, &out);
+        break;
+    case APP__ACTION_HASH_TOKEN:
+        code = answer_hash(&out);
+        break;
+    }
+    if (code == EX_OK) {
+        code = write_out(&out);
+    }
+    cx_buf_free(&out);
+    return code;
+}
+
+static int answer_config(const struct app__cli *cli, char **environment, struct cx_buf *out)
+{
+    struct cx_config *config = NULL;
+    struct cx_err err = { .text = "" };
+    const enum cx_status status = app__config_load(cli, environment, NULL, &config, &err);
+    if (status != CX_OK) {
+        fprintf(stderr, "cortexd: %s\n", err.text);
+        return app__exit_code(status);
+    }
+    for (size_t i = 0; i < config->warning_count; i++) {
+        fprintf(stderr, "cortexd: warning: %s\n", config->warnings[i]);
+    }
+    if (cli->action == APP__ACTION_PRINT_CONFIG) {
+        app__config_print(config, out);
+    } else {
+        cx_buf_printf(out, "%s: good\n",
+                      config->path != NULL ? config->path : "no configuration file");
+    }
+    app__config_free(&config);
+    return EX_OK;
+}
+
+static int answer_hash(struct cx_buf *out)
+{
+    struct cx_err err = { .text = "" };
+    const enum cx_status status = app__hash_token(STDIN_FILENO, STDERR_FILENO, out, &err);
+    if (status != CX_OK) {
+        fprintf(stderr, "cortexd: %s\n", err.text);
+        return status == CX_INVALID ? EX_DATAERR : app__exit_code(status);
+    }
+    return EX_OK;
+}
+
+static int write_out(const struct cx_buf *out)
+{
+    CX_CHECK(!out->failed);
+    size_t done = 0;
+    while (done < out->len) {
+        const ssize_t n = write(STDOUT_FILENO, out->data + done, out->len - done);
+        if (n < 0 && errno != EINTR) {
+            fprintf(stderr, "cortexd: standard output: %s\n", strerror(errno));
+            return EX_IOERR;
+        }
+        done += n > 0 ? (size_t)n : 0;
+    }
+    return EX_OK;
+}
+
+void app__cli_help(struct cx_buf *out)
+{
+    cx_buf_puts(out,
+                "Usage: cortexd [FLAG]...\n"
+                "Cortex, a memory and state gateway for AI agents. Without a flag that asks for "
+                "something else\nit serves, in the foreground, until SIGTERM; SIGHUP has it read "
+                "its configuration again.\n\n");
+    put_flag(out, "--config", "-c", "FILE",
+             "the configuration file; else $CORTEX_CONFIG, else ~/.config/cortex/cortex.conf or "
+             "/etc/cortex/cortex.conf where there is one");
+    for (size_t i = 0; i < APP__KEY_COUNT; i++) {
+        if (app__keys[i].flag[0] != '\0') {
+            char help[128];
+            snprintf(help, sizeof help, "sets %s.%s", app__keys[i].section, app__keys[i].name);
+            put_flag(out, app__keys[i].flag, NULL, "VALUE", help);
+        }
+    }
+    put_flag(out, "--set", NULL, "SECTION.KEY=VALUE", "sets any key that is not a secret");
+    put_flag(out, "--port-file", NULL, "FILE",
+             "once ready, write the port of the first listener there (for port 0)");
+    cx_buf_putc(out, '\n');
+    for (size_t i = 0; i < CX_ARRAY_LEN(action_flags); i++) {
+        put_flag(out, action_flags[i].flag, action_flags[i].short_flag, NULL, action_flags[i].help);
+    }
+    cx_buf_puts(out,
+                "\nExit codes: 0 ended in order; 64 wrong flags; 65 no token was given; 66 no such "
+                "file; 70 internal\nerror; 73 cannot create; 74 input or output failed; 75 another "
+                "daemon has the data directory;\n77 not permitted; 78 wrong configuration.\n");
+}
+
+static void put_flag(struct cx_buf *out, const char *flag, const char *short_flag,
+                     const char *value, const char *help)
+{
+    char left[64];
+    snprintf(left, sizeof left, "  %s%s%s%s%s", short_flag != NULL ? short_flag : "",
+             short_flag != NULL ? ", " : "    ", flag, value != NULL ? " " : "",
+             value != NULL ? value : "");
+    cx_buf_printf(out, "%-*s", HELP_COLUMN, left);
+    int column = HELP_COLUMN;
+    if (strlen(left) >= HELP_COLUMN) {
+        cx_buf_printf(out, "\n%*s", HELP_COLUMN, "");
+    }
+    while (*help != '\0') {
+        const int len = (int)strcspn(help, " ");
+        if (column > HELP_COLUMN && column + 1 + len > HELP_WIDTH) {
+            cx_buf_printf(out, "\n%*s", HELP_COLUMN, "");
+            column = HELP_COLUMN;
+        } else if (column > HELP_COLUMN) {
+            cx_buf_putc(out, ' ');
+            column++;
+        }
+        cx_buf_append(out, help, (size_t)len);
+        column += len;
+        help += len + (help[len] == ' ' ? 1 : 0);
+    }
+    cx_buf_putc(out, '\n');
+}
+
+int app__exit_code(enum cx_status status)
+{
+    switch (status) {
+    case CX_OK:
+        return EX_OK;
+    case CX_BAD_REQUEST:
+        return EX_USAGE;
+    case CX_INVALID:
+        return EX_CONFIG;
+    case CX_NOT_FOUND:
+        return EX_NOINPUT;
+    case CX_UNAUTHORIZED:
+        return EX_NOPERM;
+    case CX_STORAGE_FULL:
+        return EX_CANTCREAT;
+    case CX_IO_ERROR:
+        return EX_IOERR;
+    case CX_CONFLICT:
+    case CX_OVERLOADED:
+        return EX_TEMPFAIL;
+    default:
+        return EX_SOFTWARE;
+    }
+}
