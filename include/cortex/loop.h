@@ -56,9 +56,10 @@ enum cx_status cx_signal_new(struct cx_loop *loop, int number, void (*on_signal)
 void cx_signal_free(struct cx_signal **s);
 
 /* ---- Lanes -------------------------------------------------------------------------------------
- * A lane is a bounded share of the worker pool for one kind of blocking work: at most `running` jobs
- * at once, at most `waiting` queued behind them (high priority first, first in first out within
- * one). What does not fit is refused at once, so that a queue never outgrows what it can serve.
+ * A lane is a bounded share of the worker pool for one kind of blocking work: at most `running`
+ * jobs at once, at most `waiting` queued behind them (high priority first, first in first out
+ * within one). What does not fit is refused at once, so that a queue never outgrows what it can
+ * serve.
  */
 struct cx_lane;
 struct cx_lane_options {
@@ -86,8 +87,8 @@ enum cx_status cx_lane_submit(struct cx_lane *lane, enum cx_priority priority, c
 void cx_job_cancel(struct cx_job *job);
 
 /* ---- Fetch -------------------------------------------------------------------------------------
- * Outgoing HTTP on the loop. Names are resolved on the pool (at most two look-ups at once), never by
- * libcurl; redirects are not followed; only http and https; no proxy but the one given here.
+ * Outgoing HTTP on the loop. Names are resolved on the pool (at most two look-ups at once), never
+ * by libcurl; redirects are not followed; only http and https; no proxy but the one given here.
  */
 struct cx_fetch;
 struct cx_fetch_options {
