@@ -13,20 +13,21 @@
 struct cx_embedder; /* a provider, ready */
 
 struct cx_embedder_info {
-    const char *provider;    /* "builtin", "openai" … */
+    const char *provider; /* "builtin", "openai" … */
     const char *model;
-    unsigned dimension;      /* 0 = not known before the first answer */
-    char fingerprint[65];    /* hex digest over provider, model, dimension, parameters: vectors of two fingerprints never mix */
+    unsigned dimension; /* 0 = not known before the first answer */
+    char fingerprint
+        [65]; /* hex digest over provider, model, dimension, parameters: vectors of two fingerprints never mix */
 };
 
 struct cx_embed_openai_options {
     struct cx_fetch *fetch;
-    const char *base_url;     /* "https://api.openai.com/v1", or "unix:/path" */
-    const char *api_key;      /* copied; NULL = no Authorization header */
+    const char *base_url; /* "https://api.openai.com/v1", or "unix:/path" */
+    const char *api_key;  /* copied; NULL = no Authorization header */
     const char *model;
-    unsigned dimensions;      /* 0 = the model's own */
-    struct cx_lane *lane;     /* where answers are decoded */
-    uint64_t timeout_ms;      /* of one call; never longer than the request's own deadline */
+    unsigned dimensions;  /* 0 = the model's own */
+    struct cx_lane *lane; /* where answers are decoded */
+    uint64_t timeout_ms;  /* of one call; never longer than the request's own deadline */
 };
 
 /* The embedded default: hashed word stems and character 4-grams, weighted, 768 dimensions. No network, no key, no download. */
@@ -43,7 +44,8 @@ struct cx_embed_result {
     struct cx_err err;
     unsigned dimension;
     size_t count;
-    float *vectors; /* count × dimension, row after row, each of length 1; the receiver's to free() */
+    float
+        *vectors; /* count × dimension, row after row, each of length 1; the receiver's to free() */
     size_t truncated; /* texts that were longer than the model takes */
     uint64_t elapsed_ns;
 };

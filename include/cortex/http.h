@@ -46,11 +46,11 @@ void cx_tokens_free(struct cx_tokens **t);
 
 /* ---- Options ----------------------------------------------------------------------------------- */
 struct cx_http_limits {
-    size_t header_bytes;       /* request line and header fields together; beyond: 431 */
+    size_t header_bytes; /* request line and header fields together; beyond: 431 */
     size_t header_count;
-    size_t uri_bytes;          /* beyond: 414 */
-    size_t connections;        /* beyond: closed at once */
-    size_t exchanges;          /* in work at once; beyond: 503 */
+    size_t uri_bytes;           /* beyond: 414 */
+    size_t connections;         /* beyond: closed at once */
+    size_t exchanges;           /* in work at once; beyond: 503 */
     unsigned header_timeout_ms; /* from the first byte of a request to the end of its head: 408 */
     unsigned body_timeout_ms;   /* for the whole body: 408; a stream renews it with each chunk */
     unsigned idle_timeout_ms;   /* keep-alive without a request */
@@ -70,10 +70,10 @@ struct cx_http_options {
     const char *const *allowed_origins; /* ended by NULL; localhost origins are always allowed */
     const char *const *trusted_proxies; /* addresses whose X-Forwarded-For counts; ended by NULL */
     bool access_log;
-    unsigned slow_request_ms; /* longer ones are logged; 0 = never */
-    bool trace;               /* the walk of each exchange through its steps */
+    unsigned slow_request_ms;      /* longer ones are logged; 0 = never */
+    bool trace;                    /* the walk of each exchange through its steps */
     struct cx_lane *compress_lane; /* gzip of bodies over 8 KiB; smaller ones are done at once */
-    void *context;            /* cx_exchange_context */
+    void *context;                 /* cx_exchange_context */
 };
 
 /* ---- Routes ------------------------------------------------------------------------------------
@@ -94,20 +94,21 @@ struct cx_step {
     bool after_failure;
 };
 enum cx_route_flags {
-    CX_ROUTE_UNLIMITED = 1 << 0,  /* not rate limited */
-    CX_ROUTE_BODY = 1 << 1,       /* takes a body: 411 without a length, 415 unless application/json */
-    CX_ROUTE_BODY_OPTIONAL = 1 << 2, /* takes one, or none */
+    CX_ROUTE_UNLIMITED = 1 << 0, /* not rate limited */
+    CX_ROUTE_BODY = 1 << 1, /* takes a body: 411 without a length, 415 unless application/json */
+    CX_ROUTE_BODY_OPTIONAL = 1 << 2,  /* takes one, or none */
     CX_ROUTE_WHILE_DRAINING = 1 << 3, /* answered while draining (health) */
-    CX_ROUTE_OPENAI_ERRORS = 1 << 4   /* errors in OpenAI's shape */
+    CX_ROUTE_OPENAI_ERRORS = 1 << 4,  /* errors in OpenAI's shape */
+    CX_ROUTE_NDJSON = 1 << 5          /* with a body flag: application/x-ndjson is taken too */
 };
 struct cx_route {
-    const char *method;       /* GET answers HEAD too */
-    const char *path;         /* segments are literal or {name}: "/vector/documents/{doc_id}" */
-    unsigned scope;           /* CX_SCOPE_NONE: no token needed */
+    const char *method; /* GET answers HEAD too */
+    const char *path;   /* segments are literal or {name}: "/vector/documents/{doc_id}" */
+    unsigned scope;     /* CX_SCOPE_NONE: no token needed */
     unsigned flags;
-    size_t body_bytes;        /* 413 beyond; 0 = the server's default of 8 MiB */
-    unsigned deadline_ms;     /* 0 = 30 s */
-    size_t state_bytes;       /* zeroed memory for cx_exchange_state */
+    size_t body_bytes;    /* 413 beyond; 0 = the server's default of 8 MiB */
+    unsigned deadline_ms; /* 0 = 30 s */
+    size_t state_bytes;   /* zeroed memory for cx_exchange_state */
     const struct cx_step *steps;
     size_t step_count;
 };
@@ -123,7 +124,8 @@ enum cx_status cx_http_listen(struct cx_http *http, const char *address, int *po
                               struct cx_err *err) CX_MUST_CHECK;
 /* An already listening socket (socket activation). Takes fd over. */
 enum cx_status cx_http_listen_fd(struct cx_http *http, int fd, struct cx_err *err) CX_MUST_CHECK;
-void cx_http_set_tokens(struct cx_http *http, struct cx_tokens *tokens); /* takes over; frees the old */
+void cx_http_set_tokens(struct cx_http *http,
+                        struct cx_tokens *tokens); /* takes over; frees the old */
 void cx_http_set_rate(struct cx_http *http, const struct cx_http_rate *rate);
 /* Closes the listeners and idle connections, answers what is in flight with Connection: close, refuses new requests
  * on old connections with 503 shutting_down (but CX_ROUTE_WHILE_DRAINING ones). on_drained comes once, when no
@@ -144,8 +146,10 @@ struct cx_arena *cx_exchange_arena(struct cx_exchange *x);
 /* Called when the exchange ends, latest first: for what the state owns outside the arena (json_t …). */
 void cx_exchange_defer(struct cx_exchange *x, void (*release)(void *arg), void *arg);
 const char *cx_exchange_param(struct cx_exchange *x, const char *name); /* of the path, decoded */
-const char *cx_exchange_query(struct cx_exchange *x, const char *name); /* decoded; NULL = absent; the first of several */
-const char *cx_exchange_header(struct cx_exchange *x, const char *name); /* any case; several are joined by ", " */
+const char *cx_exchange_query(struct cx_exchange *x,
+                              const char *name); /* decoded; NULL = absent; the first of several */
+const char *cx_exchange_header(struct cx_exchange *x,
+                               const char *name); /* any case; several are joined by ", " */
 struct cx_str cx_exchange_body(struct cx_exchange *x);
 const char *cx_exchange_correlation_id(struct cx_exchange *x);
 const char *cx_exchange_request_id(struct cx_exchange *x);
@@ -160,7 +164,8 @@ bool cx_exchange_accepts_gzip(struct cx_exchange *x);
 typedef enum cx_status (*cx_exchange_work_fn)(void *arg, struct cx_err *err);
 /* Runs work(arg) on the lane and returns CX_STEP_WAIT; a full lane fails the exchange (503). */
 enum cx_step_result cx_exchange_work(struct cx_exchange *x, struct cx_lane *lane,
-                                     enum cx_priority priority, cx_exchange_work_fn work, void *arg);
+                                     enum cx_priority priority, cx_exchange_work_fn work,
+                                     void *arg);
 /* For any other operation that has been started and will call cx_exchange_resume exactly once, never before this
  * step has returned. cancel (or NULL) asks it to hurry. */
 enum cx_step_result cx_exchange_wait(struct cx_exchange *x, void (*cancel)(void *op), void *op);
@@ -169,8 +174,8 @@ void cx_exchange_resume(struct cx_exchange *x, enum cx_status status, const stru
 enum cx_status cx_exchange_outcome(struct cx_exchange *x, const char **detail);
 
 /* ---- Exchange: the answer ---------------------------------------------------------------------- */
-enum cx_step_result cx_exchange_fail(struct cx_exchange *x, enum cx_status status, const char *format,
-                                     ...) CX_PRINTF(3, 4);
+enum cx_step_result cx_exchange_fail(struct cx_exchange *x, enum cx_status status,
+                                     const char *format, ...) CX_PRINTF(3, 4);
 /* 422 with all of them (and takes their list); CX_STEP_NEXT if there is none. */
 enum cx_step_result cx_exchange_fail_faults(struct cx_exchange *x, struct cx_faults *faults);
 enum cx_step_result cx_exchange_reply_json(struct cx_exchange *x, int http_status, json_t *steals);
@@ -178,6 +183,9 @@ enum cx_step_result cx_exchange_reply_json(struct cx_exchange *x, int http_statu
 enum cx_step_result cx_exchange_reply_bytes(struct cx_exchange *x, int http_status,
                                             const char *content_type, struct cx_str body,
                                             struct cx_str gzip);
+/* Takes the buffer's memory over, so that a large body (made on a lane) is not copied. */
+enum cx_step_result cx_exchange_reply_buf(struct cx_exchange *x, int http_status,
+                                          const char *content_type, struct cx_buf *steals);
 enum cx_step_result cx_exchange_reply_empty(struct cx_exchange *x, int http_status); /* 204 … */
 /* Before the reply. Values are checked to be free of control bytes. */
 void cx_exchange_set_header(struct cx_exchange *x, const char *name, const char *value);

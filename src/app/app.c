@@ -207,7 +207,12 @@ static enum cx_status make_embedder(struct app *app, struct cx_err *err)
         .lane = app->cpu_lane,
         .timeout_ms = c->embedding_timeout_ms,
     };
-    return cx_embedder_openai(&options, &app->embedder, err);
+    enum cx_status status = CX_OK;
+    if (strncmp(c->embedding_base_url, "https:", 6) == 0) {
+        status =
+            cx_fetch_warm_tls(app->fetch, err); /* the first request would block the loop for it */
+    }
+    return status == CX_OK ? cx_embedder_openai(&options, &app->embedder, err) : status;
 }
 
 static enum cx_status make_api(struct app *app, struct cx_err *err)

@@ -103,6 +103,7 @@ static const struct {
     { CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2 },
     { CURLOPT_UPLOAD_BUFFERSIZE, 16 * 1024 },
     { CURLOPT_SUPPRESS_CONNECT_HEADERS, 1 },
+    { CURLOPT_CA_CACHE_TIMEOUT, -1 }, /* else read again, on the loop, once a day */
 };
 
 static CURLcode set_fixed(CURL *easy)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Reads the certificates that outgoing TLS trusts before there is traffic. curl does that with the
- * first connection of a multi, for some 20 ms in which the loop would stand still, and keeps them
- * for a day. So a connection is begun that leads nowhere: to a listener of our own on the loopback,
+ * first connection of a multi, for some 20 ms in which the loop would stand still, and keeps them.
+ * So a connection is begun that leads nowhere: to a listener of our own on the loopback,
  * until its first bytes come out there; curl reads the certificates in the same turn in which it
  * sends them. At start-up only.
  */

@@ -44,8 +44,8 @@ bool test_expect(bool ok, const char *file, int line, const char *format, ...)
 bool test_expect_str(const char *got, const char *want, const char *file, int line)
 {
     const bool same = got != NULL && want != NULL ? strcmp(got, want) == 0 : got == want;
-    return test_expect(same, file, line, "got  \"%s\"\n    want \"%s\"", got != NULL ? got : "(null)",
-                       want != NULL ? want : "(null)");
+    return test_expect(same, file, line, "got  \"%s\"\n    want \"%s\"",
+                       got != NULL ? got : "(null)", want != NULL ? want : "(null)");
 }
 
 bool test_expect_int(long long got, long long want, const char *what, const char *file, int line)
@@ -57,8 +57,8 @@ bool test_expect_bytes(const void *got, size_t got_len, const void *want, size_t
                        const char *file, int line)
 {
     const bool same = got_len == want_len && (got_len == 0 || memcmp(got, want, got_len) == 0);
-    return test_expect(same, file, line, "got %zu bytes \"%.*s\"\n    want %zu bytes \"%.*s\"", got_len,
-                       (int)got_len, (const char *)got, want_len, (int)want_len,
+    return test_expect(same, file, line, "got %zu bytes \"%.*s\"\n    want %zu bytes \"%.*s\"",
+                       got_len, (int)got_len, (const char *)got, want_len, (int)want_len,
                        (const char *)want);
 }
 
