@@ -9,6 +9,7 @@
 
 #include "cortex/base.h"
 #include "cortex/loop.h"
+#include "cortex/store.h"
 
 struct cx_embedder; /* a provider, ready */
 
@@ -16,14 +17,16 @@ struct cx_embedder_info {
     const char *provider; /* "builtin", "openai" … */
     const char *model;
     unsigned dimension; /* 0 = not known before the first answer */
-    char fingerprint
-        [65]; /* hex digest over provider, model, dimension, parameters: vectors of two fingerprints never mix */
+    /* Hex digest over provider, model, the dimension that is asked for or known, parameters: vectors
+     * of two fingerprints never mix. It stays the same when a dimension is learned. */
+    char fingerprint[65];
 };
 
 struct cx_embed_openai_options {
     struct cx_fetch *fetch;
-    const char *base_url; /* "https://api.openai.com/v1", or "unix:/path" */
-    const char *api_key;  /* copied; NULL = no Authorization header */
+    const char
+        *base_url; /* "https://api.openai.com/v1", or "unix:/path": /v1 of who listens there */
+    const char *api_key; /* copied; NULL = no Authorization header */
     const char *model;
     unsigned dimensions;  /* 0 = the model's own */
     struct cx_lane *lane; /* where answers are decoded */
@@ -44,15 +47,21 @@ struct cx_embed_result {
     struct cx_err err;
     unsigned dimension;
     size_t count;
-    float
-        *vectors; /* count × dimension, row after row, each of length 1; the receiver's to free() */
+    /* count × dimension, row after row, each of length 1 (or all zero); the receiver's to free(). NULL
+     * unless status is CX_OK. */
+    float *vectors;
     size_t truncated; /* texts that were longer than the model takes */
     uint64_t elapsed_ns;
+    /* With a failure: not before this the service wants to be asked again; with CX_OK: the same, as
+     * its limit is used up. 0 = nothing said. */
+    uint64_t retry_after_ms;
+    bool input_refused; /* the service answered, and refused what it was asked (400, 413, 422) */
 };
 typedef void (*cx_embed_fn)(void *ctx, struct cx_embed_result *result);
 struct cx_embed_call;
-/* texts live until on_done, which comes exactly once, on the loop, never within this call. timeout_ms: what is left of the request.
- * A refusal (CX_OVERLOADED …) is returned and on_done does not come. */
+/* texts (the array and the bytes, valid UTF-8) live until on_done, which comes exactly once, on the loop, never
+ * within this call. timeout_ms: what is left of the request. traceparent may be NULL; it is copied.
+ * A refusal (CX_OVERLOADED, CX_TOO_LARGE for over 32,768 texts …) is returned and on_done does not come. */
 enum cx_status cx_embedder_start(struct cx_embedder *e, enum cx_embed_kind kind,
                                  const struct cx_str *texts, size_t count, uint64_t timeout_ms,
                                  const char *traceparent, cx_embed_fn on_done, void *ctx,
@@ -62,5 +71,90 @@ void cx_embed_call_cancel(struct cx_embed_call *call); /* on_done comes all the 
 /* Blocking, of a local provider; vectors: dimension floats, of length 1 (or all zero for a text with no features). Worker. */
 void cx_embed_builtin_text(struct cx_str text, float *vector);
 #define CX_EMBED_BUILTIN_DIMENSION 768
+
+/* ---- In front of a provider -----------------------------------------------------------------------
+ * cx_embedder_batched wraps a provider in another one, with the same contract: what callers ask for at
+ * about the same time goes out as one call; equal texts (of one kind) that are under way are asked for
+ * once; what is known is taken from a cache by model fingerprint and SHA-256 of the text, in memory,
+ * then in SQLite; a failure is tried again where that can help and the callers have the time; a
+ * provider that fails goes unasked for a while (circuit breaker).
+ *
+ * To each caller its own fate: CX_EMBEDDING_TIMEOUT when its time is over, though the call goes on for
+ * the others; CX_INVALID when a text of its own was refused, the others get theirs. Returned by start:
+ * CX_INVALID (an empty text), CX_OVERLOADED (too much is waiting), CX_TOO_LARGE (more than may ever
+ * wait). Everything else comes by on_done: CX_EMBEDDING_CIRCUIT_OPEN in the loop's next iteration,
+ * CX_EMBEDDING_RATE_LIMITED as soon as it is clear that the service's pause outlasts the caller.
+ *
+ * Breaker: failures are calls that ended as CX_EMBEDDING_UPSTREAM, _TIMEOUT or _UNAUTHORIZED (which is
+ * never tried again: the key will not get better within a request), and calls that everybody waited
+ * for in vain. A refused text and a rate limit are answers: the service is there. What happens in this
+ * process (CX_OVERLOADED …) says nothing of it.
+ */
+enum cx_circuit { CX_CIRCUIT_CLOSED, CX_CIRCUIT_OPEN, CX_CIRCUIT_HALF_OPEN };
+const char *cx_circuit_name(enum cx_circuit state); /* "closed", "open", "half_open" */
+struct cx_circuit_info {
+    enum cx_circuit state;
+    unsigned failures;      /* in a row, while closed */
+    uint64_t retry_in_ms;   /* until a call may go out: of an open circuit, or of a rate limit */
+    uint64_t opened;        /* how often it has opened */
+    uint64_t refused;       /* callers that an open circuit turned away */
+    struct cx_err last_err; /* of the last failure; "" = none yet */
+};
+
+struct cx_batcher_options { /* cx_batcher_defaults first, then what is to differ */
+    struct cx_loop *loop;
+    struct cx_embedder *inner; /* taken over when CX_OK is returned */
+    struct cx_lane *cpu_lane;  /* where long texts are hashed and counted; NULL = on the loop */
+    struct cx_store *store;    /* with cx_embed_migrations; NULL = nothing is kept on disk */
+    struct cx_lane *read_lane;
+    struct cx_lane *write_lane;
+
+    uint64_t window_ms;          /* how long a text waits for company; 0 = not */
+    unsigned calls_max;          /* of the provider, at once; at least 2 */
+    unsigned document_calls_max; /* of these for documents; less than calls_max, so that a query finds one */
+    size_t inputs_max;           /* a call */
+    size_t tokens_max;           /* a call */
+    size_t input_tokens_max;     /* a text; what is longer is cut and counted as truncated */
+    size_t queue_texts_max;      /* held in all, those under way included */
+    size_t queue_bytes_max;
+
+    size_t cache_memory_bytes; /* 0 = none */
+    size_t cache_disk_rows;    /* 0 = none */
+    size_t cache_disk_bytes;   /* of vectors */
+
+    unsigned attempts_max;    /* calls for one batch; 1 = nothing is tried again */
+    uint64_t retry_base_ms;   /* full jitter: 0 to base · 2^n … */
+    uint64_t retry_cap_ms;    /* … but at most this */
+    unsigned retry_percent;   /* of calls that may be second tries … */
+    unsigned retry_reserve;   /* … and so many more a minute */
+    uint64_t pause_max_ms;    /* the longest Retry-After that is believed */
+    unsigned breaker_failures; /* in a row, to open; 0 = no breaker */
+    unsigned breaker_successes; /* in a row, to close */
+    uint64_t breaker_open_ms;
+    uint64_t breaker_slow_ms; /* a call that everybody waited for in vain for so long is a failure */
+
+    /* Any thread. NULL = a third of the bytes. cut: bytes of the longest prefix, of whole characters, of
+     * at most max_tokens; NULL = by bytes. */
+    size_t (*count_tokens)(void *ctx, struct cx_str text);
+    size_t (*cut_tokens)(void *ctx, struct cx_str text, size_t max_tokens);
+    void *tokens_ctx;
+    void (*on_circuit)(void *ctx, enum cx_circuit state); /* after a change; not to call back; NULL */
+    void *circuit_ctx;
+    uint64_t (*now_ms)(void *ctx); /* monotonic; NULL = the clock. Given, the timer serves only what is due */
+    void *now_ctx;
+};
+/* remote: a service that costs time and money. Else one on this machine: no window, no retries, no
+ * breaker, nothing on disk, limits that do not show. */
+void cx_batcher_defaults(bool remote, struct cx_batcher_options *out);
+enum cx_status cx_embedder_batched(const struct cx_batcher_options *options,
+                                   struct cx_embedder **out, struct cx_err *err) CX_MUST_CHECK;
+/* Always closed for a provider that has no breaker. */
+void cx_embedder_circuit(const struct cx_embedder *e, struct cx_circuit_info *out);
+/* Nothing is under way, neither calls nor what follows them (cancelled calls, writes of the cache): it
+ * may be freed. */
+bool cx_embedder_idle(const struct cx_embedder *e);
+
+extern const struct cx_migration cx_embed_migrations[];
+extern const size_t cx_embed_migration_count;
 
 #endif

@@ -79,8 +79,7 @@ struct cx_search {
     bool has_min_score;
     double min_score;
     unsigned include;
-    const json_t
-        *filter; /* object of equalities (API: missing keys, null, arrays, "a.b"), or NULL */
+    const json_t *filter; /* object of equalities: missing keys, null, arrays, "a.b"; or NULL */
 };
 /* The candidates and their scores, exact over all documents that pass the filter; then the rows of the best. *hits: array of Hit, best first,
  * ties by doc_id. hybrid = 0.6 · bm25/max + 0.4 · cos/max, a leg whose maximum is not positive counting 0. */

@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The index in memory (index.h).
+ */
+#include "index.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "kernel.h"
+
+static size_t map_home(const struct vector__index *index, int64_t rowid);
+static struct vector__map_entry *map_find(const struct vector__index *index, int64_t rowid);
+static void map_insert(struct vector__index *index, int64_t rowid, uint32_t slot);
+static void map_remove(struct vector__index *index, int64_t rowid);
+static void map_grow(struct vector__index *index, size_t documents);
+static enum cx_status add_block(struct vector__index *index, struct cx_err *err);
+static size_t stride_of(unsigned dimension);
+
+void vector__entry_free(struct vector__entry *entry)
+{
+    free(entry->doc_id);
+    free(entry->facets);
+    free(entry->vector);
+    *entry = (struct vector__entry){ 0 };
+}
+
+size_t vector__entry_bytes(const struct vector__entry *entry)
+{
+    return strlen(entry->doc_id) + 1 + entry->facet_count * sizeof *entry->facets;
+}
+
+void vector__index_init(struct vector__index *index)
+{
+    *index = (struct vector__index){ 0 };
+    /* Searches come in a steady stream: a writer that had to wait for a gap in it would starve. */
+    pthread_rwlockattr_t attributes;
+    CX_CHECK(pthread_rwlockattr_init(&attributes) == 0);
+    CX_CHECK(pthread_rwlockattr_setkind_np(&attributes,
+                                           PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP) == 0);
+    CX_CHECK(pthread_rwlock_init(&index->lock, &attributes) == 0);
+    (void)pthread_rwlockattr_destroy(&attributes);
+}
+
+void vector__index_free(struct vector__index *index)
+{
+    for (size_t i = 0; i < index->slot_end; i++) {
+        free(vector__index_slot(index, i)->doc_id);
+        free(vector__index_slot(index, i)->facets);
+    }
+    for (size_t i = 0; i < index->block_count; i++) {
+        free(index->blocks[i]->rows);
+        free(index->blocks[i]);
+    }
+    free(index->blocks);
+    free(index->free_slots);
+    free(index->map);
+    CX_CHECK(pthread_rwlock_destroy(&index->lock) == 0);
+}
+
+void vector__index_set_dimension(struct vector__index *index, unsigned dimension)
+{
+    CX_CHECK(index->slot_end == 0);
+    CX_CHECK(pthread_rwlock_wrlock(&index->lock) == 0);
+    while (index->block_count > 0) {
+        index->block_count--;
+        free(index->blocks[index->block_count]->rows);
+        free(index->blocks[index->block_count]);
+    }
+    index->dimension = dimension;
+    index->stride = stride_of(dimension);
+    CX_CHECK(pthread_rwlock_unlock(&index->lock) == 0);
+}
+
+enum cx_status vector__index_reserve(struct vector__index *index, size_t added, struct cx_err *err)
+{
+    const size_t free_slots =
+        index->free_count + index->block_count * VECTOR__BLOCK_ROWS - index->slot_end;
+    const size_t missing = added > free_slots ? added - free_slots : 0;
+    const size_t blocks = (missing + VECTOR__BLOCK_ROWS - 1) / VECTOR__BLOCK_ROWS;
+    if (blocks == 0 && (index->live + added) * 2 < index->map_cap) {
+        return CX_OK;
+    }
+    CX_CHECK(pthread_rwlock_wrlock(&index->lock) == 0);
+    enum cx_status status = CX_OK;
+    for (size_t i = 0; i < blocks && status == CX_OK; i++) {
+        status = add_block(index, err);
+    }
+    if (status == CX_OK && (index->live + added) * 2 >= index->map_cap) {
+        map_grow(index, index->live + added);
+    }
+    CX_CHECK(pthread_rwlock_unlock(&index->lock) == 0);
+    return status;
+}
+
+void vector__index_set(struct vector__index *index, struct vector__entry *entry)
+{
+    size_t at = vector__index_find(index, entry->rowid);
+    const bool added = at == VECTOR__NO_SLOT;
+    if (added) {
+        CX_CHECK(entry->vector != NULL);
+        at = index->free_count > 0 ? index->free_slots[--index->free_count] : index->slot_end++;
+        CX_CHECK(at < index->block_count * VECTOR__BLOCK_ROWS);
+        map_insert(index, entry->rowid, (uint32_t)at);
+        index->live++;
+    }
+    struct vector__slot *slot = vector__index_slot(index, at);
+    if (!added) {
+        index->extra_bytes -= strlen(slot->doc_id) + 1 + slot->facet_count * sizeof *slot->facets;
+    }
+    free(slot->doc_id);
+    free(slot->facets);
+    index->extra_bytes += vector__entry_bytes(entry);
+    slot->rowid = entry->rowid;
+    slot->doc_id = entry->doc_id;
+    slot->facets = entry->facets;
+    slot->facet_count = entry->facet_count;
+    entry->doc_id = NULL;
+    entry->facets = NULL;
+    if (entry->vector != NULL) {
+        float *row = vector__index_row(index, at);
+        memcpy(row, entry->vector, index->dimension * sizeof *row);
+        memset(row + index->dimension, 0, (index->stride - index->dimension) * sizeof *row);
+    }
+    vector__entry_free(entry);
+}
+
+void vector__index_remove(struct vector__index *index, int64_t rowid)
+{
+    const size_t at = vector__index_find(index, rowid);
+    if (at == VECTOR__NO_SLOT) {
+        return;
+    }
+    struct vector__slot *slot = vector__index_slot(index, at);
+    index->extra_bytes -= strlen(slot->doc_id) + 1 + slot->facet_count * sizeof *slot->facets;
+    free(slot->doc_id);
+    free(slot->facets);
+    *slot = (struct vector__slot){ 0 };
+    memset(vector__index_row(index, at), 0, index->stride * sizeof(float));
+    map_remove(index, rowid);
+    if (index->free_count == index->free_cap) {
+        index->free_cap = index->free_cap == 0 ? 64 : index->free_cap * 2;
+        index->free_slots =
+            cx_realloc_array(index->free_slots, index->free_cap, sizeof *index->free_slots);
+    }
+    index->free_slots[index->free_count++] = (uint32_t)at;
+    index->live--;
+}
+
+size_t vector__index_find(const struct vector__index *index, int64_t rowid)
+{
+    const struct vector__map_entry *entry = map_find(index, rowid);
+    return entry != NULL ? entry->slot : VECTOR__NO_SLOT;
+}
+
+size_t vector__index_bytes(const struct vector__index *index)
+{
+    return vector__index_bytes_with(index, 0);
+}
+
+size_t vector__index_bytes_with(const struct vector__index *index, size_t added)
+{
+    const size_t new_slots = added > index->free_count ? added - index->free_count : 0;
+    const size_t slot_bytes = index->stride * sizeof(float) + sizeof(struct vector__slot) +
+                              2 * sizeof(struct vector__map_entry);
+    return (index->slot_end + new_slots) * slot_bytes + index->extra_bytes;
+}
+
+static size_t stride_of(unsigned dimension)
+{
+    return ((size_t)dimension + VECTOR__ROW_FLOATS - 1) / VECTOR__ROW_FLOATS * VECTOR__ROW_FLOATS;
+}
+
+static enum cx_status add_block(struct vector__index *index, struct cx_err *err)
+{
+    CX_CHECK(index->stride > 0);
+    const size_t slot_end_max = (size_t)UINT32_MAX - VECTOR__BLOCK_ROWS;
+    struct vector__block *block = calloc(1, sizeof *block);
+    float *rows = aligned_alloc(VECTOR__ALIGN, VECTOR__BLOCK_ROWS * index->stride * sizeof(float));
+    struct vector__block **blocks =
+        realloc(index->blocks, (index->block_count + 1) * sizeof(struct vector__block *));
+    if (blocks != NULL) {
+        index->blocks = blocks;
+    }
+    if (block == NULL || rows == NULL || blocks == NULL ||
+        index->block_count * VECTOR__BLOCK_ROWS > slot_end_max) {
+        free(block);
+        free(rows);
+        return cx_err_set(err, CX_NO_MEMORY, "no memory for more vectors");
+    }
+    block->rows = rows;
+    index->blocks[index->block_count++] = block;
+    return CX_OK;
+}
+
+static size_t map_home(const struct vector__index *index, int64_t rowid)
+{
+    const uint64_t mixed = (uint64_t)rowid * UINT64_C(0x9e3779b97f4a7c15);
+    return (size_t)(mixed >> 20) & (index->map_cap - 1);
+}
+
+static struct vector__map_entry *map_find(const struct vector__index *index, int64_t rowid)
+{
+    if (index->map_cap == 0) {
+        return NULL;
+    }
+    size_t at = map_home(index, rowid);
+    while (index->map[at].rowid != 0) {
+        if (index->map[at].rowid == rowid) {
+            return &index->map[at];
+        }
+        at = (at + 1) & (index->map_cap - 1);
+    }
+    return NULL;
+}
+
+static void map_insert(struct vector__index *index, int64_t rowid, uint32_t slot)
+{
+    CX_CHECK(rowid != 0);
+    size_t at = map_home(index, rowid);
+    while (index->map[at].rowid != 0) {
+        at = (at + 1) & (index->map_cap - 1);
+    }
+    index->map[at] = (struct vector__map_entry){ rowid, slot };
+}
+
+/* Closes the gap by moving back what would no longer be found (Knuth 6.4, algorithm R). */
+static void map_remove(struct vector__index *index, int64_t rowid)
+{
+    const size_t mask = index->map_cap - 1;
+    struct vector__map_entry *entry = map_find(index, rowid);
+    size_t gap = (size_t)(entry - index->map);
+    index->map[gap].rowid = 0;
+    for (size_t at = (gap + 1) & mask; index->map[at].rowid != 0; at = (at + 1) & mask) {
+        const size_t home = map_home(index, index->map[at].rowid);
+        if (((at - home) & mask) >= ((at - gap) & mask)) {
+            index->map[gap] = index->map[at];
+            index->map[at].rowid = 0;
+            gap = at;
+        }
+    }
+}
+
+static void map_grow(struct vector__index *index, size_t documents)
+{
+    struct vector__map_entry *old = index->map;
+    const size_t old_cap = index->map_cap;
+    size_t cap = old_cap == 0 ? 1024 : old_cap;
+    while (cap <= documents * 2) {
+        cap *= 2;
+    }
+    index->map = cx_alloc(cap * sizeof *index->map);
+    index->map_cap = cap;
+    for (size_t i = 0; i < old_cap; i++) {
+        if (old[i].rowid != 0) {
+            map_insert(index, old[i].rowid, old[i].slot);
+        }
+    }
+    free(old);
+}

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * index: the vectors in memory, and what ranking needs to know of a document beside them: its id
+ * (ties) and its facets (filters). Rows lie in blocks, so that growth never copies; the slot of a
+ * document that is removed is zeroed and used again.
+ *
+ * Threads: one thread changes it (the write lane) and takes the lock for writing while it does; any
+ * worker reads it under the lock for reading. The thread that writes may read without the lock.
+ */
+#ifndef CORTEX_VECTOR_INDEX_H
+#define CORTEX_VECTOR_INDEX_H
+
+#include <pthread.h>
+
+#include "cortex/base.h"
+
+#define VECTOR__BLOCK_ROWS 1024
+
+struct vector__slot {
+    int64_t rowid; /* 0 = free */
+    char *doc_id;
+    uint64_t *facets; /* ascending */
+    size_t facet_count;
+};
+struct vector__block {
+    float *rows; /* VECTOR__BLOCK_ROWS × stride, aligned to VECTOR__ALIGN */
+    struct vector__slot slots[VECTOR__BLOCK_ROWS];
+};
+struct vector__map_entry {
+    int64_t rowid; /* 0 = empty */
+    uint32_t slot;
+};
+struct vector__index {
+    pthread_rwlock_t lock;
+    unsigned dimension; /* 0 = not known yet, nothing is in */
+    size_t stride;      /* floats from row to row */
+    struct vector__block **blocks;
+    size_t block_count;
+    size_t slot_end; /* slots ever used: free ones among them are in free_slots */
+    uint32_t *free_slots;
+    size_t free_count;
+    size_t free_cap;
+    struct vector__map_entry *map; /* rowid → slot, open addressing */
+    size_t map_cap;                /* a power of two */
+    size_t live;
+    size_t extra_bytes; /* ids and facets */
+};
+
+/* What a document brings into the index. Owned by whoever holds it, until vector__index_set. */
+struct vector__entry {
+    int64_t rowid;
+    char *doc_id;
+    uint64_t *facets;
+    size_t facet_count;
+    float *vector; /* dimension floats; NULL = the row stays as it is */
+};
+void vector__entry_free(struct vector__entry *entry); /* what it holds */
+size_t vector__entry_bytes(const struct vector__entry *entry);
+
+void vector__index_init(struct vector__index *index);
+void vector__index_free(struct vector__index *index);
+/* Only while nothing was ever in; 0 = not known again. */
+void vector__index_set_dimension(struct vector__index *index, unsigned dimension);
+/* Room for `added` more documents, so that vector__index_set cannot fail. Takes the lock itself. */
+enum cx_status vector__index_reserve(struct vector__index *index, size_t added, struct cx_err *err);
+/* Takes over what the entry holds. The caller has the lock for writing, and has reserved. */
+void vector__index_set(struct vector__index *index, struct vector__entry *entry);
+void vector__index_remove(struct vector__index *index, int64_t rowid);
+#define VECTOR__NO_SLOT SIZE_MAX
+size_t vector__index_find(const struct vector__index *index, int64_t rowid);
+size_t vector__index_bytes(const struct vector__index *index);
+/* With `added` more documents, without what their entries hold. */
+size_t vector__index_bytes_with(const struct vector__index *index, size_t added);
+
+static inline struct vector__slot *vector__index_slot(const struct vector__index *index,
+                                                      size_t slot)
+{
+    return &index->blocks[slot / VECTOR__BLOCK_ROWS]->slots[slot % VECTOR__BLOCK_ROWS];
+}
+static inline float *vector__index_row(const struct vector__index *index, size_t slot)
+{
+    return index->blocks[slot / VECTOR__BLOCK_ROWS]->rows +
+           (slot % VECTOR__BLOCK_ROWS) * index->stride;
+}
+
+#endif

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * rows: one document in the database, in its three places: documents, vectors, keyword index. Every
+ * function is a part of the caller's transaction.
+ *
+ * Threads: the write lane (reading: any worker).
+ */
+#ifndef CORTEX_VECTOR_ROWS_H
+#define CORTEX_VECTOR_ROWS_H
+
+#include "cortex/crypto.h"
+#include "vector_internal.h"
+
+/* What stands in the database of one document. */
+struct vector__stored {
+    bool found;
+    bool same_content;
+    bool same_fields; /* uri, summary, metadata */
+    int64_t id;
+};
+
+/* The collection belongs to the model of its first document. */
+enum cx_status vector__row_claim(struct cx_vector *v, struct cx_db *db, struct cx_err *err);
+enum cx_status vector__row_find(struct cx_db *db, const struct cx_document *doc,
+                                const uint8_t hash[CX_SHA256_BYTES], struct vector__stored *out,
+                                struct cx_err *err);
+/* *same: whether this vector is the one that is stored, byte for byte. */
+enum cx_status vector__row_same_vector(struct cx_db *db, int64_t id, const float *vector,
+                                       unsigned dimension, bool *same, struct cx_err *err);
+/* Without its vector. */
+enum cx_status vector__row_insert(struct cx_db *db, const struct cx_document *doc,
+                                  const uint8_t hash[CX_SHA256_BYTES], int64_t now_us, int64_t *id,
+                                  struct cx_err *err);
+enum cx_status vector__row_update_content(struct cx_db *db, const struct cx_document *doc,
+                                          int64_t id, const uint8_t hash[CX_SHA256_BYTES],
+                                          struct cx_err *err);
+/* uri, summary, metadata and the time. */
+enum cx_status vector__row_update_fields(struct cx_db *db, const struct cx_document *doc,
+                                         int64_t id, int64_t now_us, struct cx_err *err);
+enum cx_status vector__row_write_vector(struct cx_db *db, int64_t id, const float *vector,
+                                        unsigned dimension, struct cx_err *err);
+/* *id: 0 where there is no such document. */
+enum cx_status vector__row_delete(struct cx_db *db, struct cx_str doc_id, int64_t *id,
+                                  struct cx_err *err);
+
+#endif

@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A search: filter, keyword leg, ranking, and the rows of the best.
+ *
+ * The index and the database are changed one after the other, so for a moment they may differ: a
+ * document that only one of them knows is no hit. Ranking hands over some more candidates than are
+ * asked for, which take the places of those; should they not do, the search is made again.
+ *
+ * Threads: a worker with a reader of its own.
+ */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cortex/json.h"
+#include "rank.h"
+
+#define SPARE_CANDIDATES 32
+#define ATTEMPTS 4
+#define QUERY_BYTES ((size_t)128 * 1024) /* of the FTS5 expression */
+
+/* What one search works with. */
+struct run {
+    struct cx_vector *v;
+    struct cx_db *db;
+    const struct cx_search *search;
+    struct vector__filter filter;
+    float *query; /* padded, aligned; NULL = no vector leg */
+    struct cx_buf match;
+    struct vector__matches matches;
+    struct vector__candidate *candidates;
+    size_t candidate_count;
+};
+
+static enum cx_status check_search(const struct cx_search *search, struct cx_err *err);
+static enum cx_status pad_query(struct run *run, struct cx_err *err);
+static enum cx_status try_search(struct run *run, json_t *hits, bool *whole, struct cx_err *err);
+static enum cx_status find_matches(struct run *run, struct cx_err *err);
+static enum cx_status add_hit(struct run *run, const struct vector__candidate *candidate,
+                              json_t *hits, struct cx_err *err);
+static enum cx_status make_hit(struct run *run, const struct vector__candidate *candidate,
+                               const struct cx_stmt *s, json_t **out, struct cx_err *err);
+static json_t *scores_of(const struct run *run, const struct vector__candidate *candidate);
+static json_t *numbers_of(struct cx_str blob);
+static void run_free(struct run *run);
+
+enum cx_status cx_vector_search(struct cx_vector *v, struct cx_db *db,
+                                const struct cx_search *search, json_t **hits, struct cx_err *err)
+{
+    struct run run = { .v = v, .db = db, .search = search };
+    cx_buf_init(&run.match, QUERY_BYTES);
+    enum cx_status status = check_search(search, err);
+    if (status == CX_OK) {
+        status = vector__filter_init(search->filter, &v->facet_key, &run.filter, err);
+    }
+    if (status == CX_OK) {
+        status = pad_query(&run, err);
+    }
+    if (status == CX_OK && search->mode != CX_SEARCH_SEMANTIC) {
+        cx_vector_match_query(search->query, &run.match);
+    }
+    json_t *found = json_array();
+    run.candidates = cx_alloc((search->top_k + SPARE_CANDIDATES) * sizeof *run.candidates);
+    bool whole = false;
+    for (int i = 0; i < ATTEMPTS && status == CX_OK && !whole; i++) {
+        (void)json_array_clear(found);
+        status = cx_db_begin(db, err);
+        if (status == CX_OK) {
+            status = try_search(&run, found, &whole, err);
+            cx_db_rollback(db);
+        }
+    }
+    run_free(&run);
+    if (status != CX_OK) {
+        json_decref(found);
+        return status;
+    }
+    *hits = found;
+    return CX_OK;
+}
+
+static enum cx_status check_search(const struct cx_search *search, struct cx_err *err)
+{
+    if (search->top_k > 10000) {
+        return cx_err_set(err, CX_INVALID, "top_k is too large");
+    }
+    if (search->mode == CX_SEARCH_SEMANTIC && search->vector == NULL) {
+        return cx_err_set(err, CX_INVALID, "a semantic search needs a vector");
+    }
+    return CX_OK;
+}
+
+static enum cx_status pad_query(struct run *run, struct cx_err *err)
+{
+    const struct cx_search *search = run->search;
+    if (search->vector == NULL || search->dimension == 0 || search->mode == CX_SEARCH_KEYWORD) {
+        return CX_OK;
+    }
+    const size_t floats = (search->dimension + (size_t)VECTOR__ROW_FLOATS - 1) /
+                          VECTOR__ROW_FLOATS * VECTOR__ROW_FLOATS;
+    run->query = aligned_alloc(VECTOR__ALIGN, floats * sizeof *run->query);
+    if (run->query == NULL) {
+        return cx_err_set(err, CX_NO_MEMORY, "%s", cx_status_text(CX_NO_MEMORY));
+    }
+    memset(run->query, 0, floats * sizeof *run->query);
+    if (!vector__copy_unit(run->query, search->vector, search->dimension)) {
+        return cx_err_set(err, CX_INVALID, "the query's vector holds a number that is not finite");
+    }
+    return CX_OK;
+}
+
+/* *whole: as many hits as there ought to be. */
+static enum cx_status try_search(struct run *run, json_t *hits, bool *whole, struct cx_err *err)
+{
+    const struct cx_search *search = run->search;
+    enum cx_status status = find_matches(run, err);
+    /* A hybrid search without a vector is one by keywords. */
+    const bool by_keyword = search->mode == CX_SEARCH_HYBRID && run->query == NULL;
+    const struct vector__ranking ranking = {
+        .mode = by_keyword ? CX_SEARCH_KEYWORD : search->mode,
+        .query = run->query,
+        .dimension = search->dimension,
+        .matches = &run->matches,
+        .filter = &run->filter,
+        .has_min_score = search->has_min_score,
+        .min_score = search->min_score,
+    };
+    const size_t most = search->top_k + SPARE_CANDIDATES;
+    if (status == CX_OK) {
+        status = vector__rank(run->v, &ranking, most, run->candidates, &run->candidate_count, err);
+    }
+    size_t at = 0;
+    while (status == CX_OK && at < run->candidate_count && json_array_size(hits) < search->top_k) {
+        status = add_hit(run, &run->candidates[at], hits, err);
+        at++;
+    }
+    *whole = json_array_size(hits) == search->top_k || run->candidate_count < most;
+    return status;
+}
+
+static enum cx_status find_matches(struct run *run, struct cx_err *err)
+{
+    run->matches.count = 0;
+    if (run->match.len == 0) {
+        return CX_OK;
+    }
+    CX_CHECK(!run->match.failed);
+    struct cx_stmt *s = NULL;
+    enum cx_status status = cx_db_prepare(
+        run->db,
+        "SELECT rowid, bm25(documents_fts) FROM documents_fts WHERE documents_fts MATCH ?1", &s,
+        err);
+    if (status != CX_OK) {
+        return status;
+    }
+    cx_stmt_bind_text(s, 1, (struct cx_str){ run->match.data, run->match.len });
+    bool row = false;
+    while ((status = cx_stmt_step(s, &row, err)) == CX_OK && row) {
+        struct vector__matches *m = &run->matches;
+        if (m->count == m->cap) {
+            m->cap = m->cap == 0 ? 256 : m->cap * 2;
+            m->items = cx_realloc_array(m->items, m->cap, sizeof *m->items);
+        }
+        /* FTS5's bm25 is negative, and the better the smaller. */
+        m->items[m->count++] = (struct vector__match){ cx_stmt_int(s, 0), -cx_stmt_real(s, 1) };
+    }
+    return status;
+}
+
+/* A candidate that the database does not know (any more) adds nothing. */
+static enum cx_status add_hit(struct run *run, const struct vector__candidate *candidate,
+                              json_t *hits, struct cx_err *err)
+{
+    struct cx_stmt *s = NULL;
+    enum cx_status status = cx_db_prepare(
+        run->db,
+        "SELECT doc_id, uri, summary, metadata,"
+        " CASE WHEN ?2 THEN content END,"
+        " CASE WHEN ?3 THEN (SELECT vector FROM vectors WHERE vectors.id = documents.id) END"
+        " FROM documents WHERE id = ?1",
+        &s, err);
+    if (status != CX_OK) {
+        return status;
+    }
+    cx_stmt_bind_int(s, 1, candidate->rowid);
+    cx_stmt_bind_int(s, 2, (run->search->include & CX_INCLUDE_CONTENT) != 0);
+    cx_stmt_bind_int(s, 3, (run->search->include & CX_INCLUDE_VECTOR) != 0);
+    bool row = false;
+    status = cx_stmt_step(s, &row, err);
+    if (status != CX_OK || !row) {
+        return status;
+    }
+    json_t *hit = NULL;
+    status = make_hit(run, candidate, s, &hit, err);
+    cx_stmt_reset(s);
+    if (status == CX_OK && hit != NULL) {
+        (void)json_array_append_new(hits, hit);
+    }
+    return status;
+}
+
+/* *out stays NULL where the document does not pass the filter after all. */
+static enum cx_status make_hit(struct run *run, const struct vector__candidate *candidate,
+                               const struct cx_stmt *s, json_t **out, struct cx_err *err)
+{
+    json_t *metadata = NULL;
+    const enum cx_status status = vector__parse_metadata(cx_stmt_text(s, 3), &metadata, err);
+    if (status != CX_OK) {
+        return status;
+    }
+    if (!vector__filter_exact(&run->filter, metadata)) {
+        json_decref(metadata);
+        return CX_OK;
+    }
+    json_t *hit = json_object();
+    (void)json_object_set_new(hit, "doc_id", vector__json_text(cx_stmt_text(s, 0)));
+    (void)json_object_set_new(hit, "score", json_real(candidate->score));
+    (void)json_object_set_new(hit, "uri", vector__json_text(cx_stmt_text(s, 1)));
+    (void)json_object_set_new(hit, "summary",
+                              cx_stmt_is_null(s, 2) ? json_null()
+                                                    : vector__json_text(cx_stmt_text(s, 2)));
+    (void)json_object_set_new(hit, "metadata", metadata);
+    if ((run->search->include & CX_INCLUDE_CONTENT) != 0) {
+        (void)json_object_set_new(hit, "content", vector__json_text(cx_stmt_text(s, 4)));
+    }
+    if ((run->search->include & CX_INCLUDE_VECTOR) != 0) {
+        (void)json_object_set_new(hit, "vector", numbers_of(cx_stmt_blob(s, 5)));
+    }
+    if ((run->search->include & CX_INCLUDE_SCORES) != 0) {
+        (void)json_object_set_new(hit, "scores", scores_of(run, candidate));
+    }
+    *out = hit;
+    return CX_OK;
+}
+
+/* A leg that was not asked is null. */
+static json_t *scores_of(const struct run *run, const struct vector__candidate *candidate)
+{
+    json_t *scores = json_object();
+    (void)json_object_set_new(scores, "semantic",
+                              run->query != NULL ? json_real(candidate->semantic) : json_null());
+    (void)json_object_set_new(
+        scores, "keyword",
+        run->search->mode != CX_SEARCH_SEMANTIC ? json_real(candidate->keyword) : json_null());
+    return scores;
+}
+
+/* Each number in the fewest digits that read back as the same float. */
+static json_t *numbers_of(struct cx_str blob)
+{
+    json_t *numbers = json_array();
+    for (size_t at = 0; at + sizeof(float) <= blob.len; at += sizeof(float)) {
+        float number;
+        memcpy(&number, blob.p + at, sizeof number);
+        double shortest = number;
+        for (int digits = 6; digits < 9; digits++) {
+            const double scale =
+                number == 0 ? 1 : pow(10, digits - 1 - floor(log10(fabs((double)number))));
+            const double rounded = round((double)number * scale) / scale;
+            if ((float)rounded == number) {
+                shortest = rounded;
+                break;
+            }
+        }
+        (void)json_array_append_new(numbers, json_real(isfinite(shortest) ? shortest : 0));
+    }
+    return numbers;
+}
+
+static void run_free(struct run *run)
+{
+    vector__filter_free(&run->filter);
+    free(run->query);
+    cx_buf_free(&run->match);
+    free(run->matches.items);
+    free(run->candidates);
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the files of vector share: the store, its figures, the checks of a vector.
+ */
+#ifndef CORTEX_VECTOR_INTERNAL_H
+#define CORTEX_VECTOR_INTERNAL_H
+
+#include <stdatomic.h>
+
+#include "cortex/vector.h"
+#include "filter.h"
+#include "index.h"
+#include "kernel.h"
+
+struct cx_series;
+
+#define VECTOR__DIMENSION_MAX 65536
+#define VECTOR__COLLECTION 1 /* the row of "default" in collections */
+
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
+               "vectors are stored as they lie in memory");
+
+struct cx_vector {
+    char *provider;
+    char *model;
+    char *fingerprint;
+    size_t index_bytes_max;
+    bool claimed; /* the collection's row names our model and dimension; write lane */
+    struct vector__facet_key facet_key;
+    struct vector__kernel kernel;
+    struct vector__index index;
+    atomic_size_t figure_documents;
+    atomic_size_t figure_bytes;
+    atomic_uint figure_dimension;
+    struct cx_series *documents;
+    struct cx_series *index_bytes;
+    struct cx_series *scan_seconds;
+};
+
+/* After a change of the index. */
+void vector__update_figures(struct cx_vector *v);
+/* The metadata of a document as stored, as an object. */
+enum cx_status vector__parse_metadata(struct cx_str text, json_t **out, struct cx_err *err);
+/* A string of SQLite as JSON; null where it is NULL. */
+json_t *vector__json_text(struct cx_str text);
+/* dst: dimension floats; src of any alignment. False where a number is not finite. A vector whose length
+ * is neither 0 nor 1 is brought to 1. */
+bool vector__copy_unit(float *dst, const void *src, unsigned dimension);
+
+#endif

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: MIT */
+#include "fixture.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+bool fixture_open(struct fixture *f)
+{
+    struct cx_err err = { "" };
+    return test_expect(fixture_open_with(f, "print-1", DIMENSION, (size_t)1 << 30, &err), __FILE__,
+                       __LINE__, "open: %s", err.text);
+}
+
+bool fixture_open_with(struct fixture *f, const char *fingerprint, unsigned dimension,
+                       size_t bytes_max, struct cx_err *err)
+{
+    *f = (struct fixture){ 0 };
+    snprintf(f->path, sizeof f->path, "%s/vector.db", test_dir());
+    const struct cx_store_options store_options = {
+        .path = f->path,
+        .readers = 4,
+        .migrations = cx_vector_migrations,
+        .migration_count = cx_vector_migration_count,
+    };
+    if (cx_store_open(&store_options, &f->store, err) != CX_OK) {
+        return false;
+    }
+    f->db = cx_store_writer(f->store);
+    const struct cx_vector_options options = {
+        .provider = "test",
+        .model = fingerprint,
+        .fingerprint = fingerprint,
+        .dimension = dimension,
+        .index_bytes_max = bytes_max,
+    };
+    if (cx_vector_open(f->db, &options, &f->v, err) != CX_OK) {
+        cx_store_close(&f->store);
+        return false;
+    }
+    return true;
+}
+
+void fixture_close(struct fixture *f)
+{
+    cx_vector_free(&f->v);
+    if (f->store != NULL) {
+        cx_store_close(&f->store);
+    }
+}
+
+uint64_t draw(uint64_t *state)
+{
+    uint64_t z = (*state += UINT64_C(0x9e3779b97f4a7c15));
+    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
+    return z ^ (z >> 31);
+}
+
+void draw_unit(uint64_t *state, float *out, unsigned dimension)
+{
+    double sum = 0;
+    for (unsigned i = 0; i < dimension; i++) {
+        out[i] = (float)((double)(draw(state) >> 11) / 0x1p52 - 1);
+        sum += (double)out[i] * (double)out[i];
+    }
+    for (unsigned i = 0; i < dimension; i++) {
+        out[i] = (float)((double)out[i] / sqrt(sum));
+    }
+}
+
+struct cx_document document(const char *id, const char *content, const char *metadata,
+                            const float *vector)
+{
+    return (struct cx_document){
+        .doc_id = cx_str_of(id),
+        .content = cx_str_of(content),
+        .uri = CX_STR(""),
+        .metadata = cx_str_of(metadata),
+        .vector = vector,
+        .dimension = DIMENSION,
+    };
+}
+
+enum cx_status put(struct fixture *f, const struct cx_document *docs, size_t count,
+                   struct cx_vector_put *figures)
+{
+    struct cx_vector_put unused;
+    struct cx_err err = { "" };
+    return cx_vector_put(f->v, f->db, docs, count, figures != NULL ? figures : &unused, &err);
+}
+
+bool put_one(struct fixture *f, const char *id, const char *content, const char *metadata,
+             const float *vector)
+{
+    const struct cx_document doc = document(id, content, metadata, vector);
+    struct cx_vector_put figures;
+    struct cx_err err = { "" };
+    const enum cx_status status = cx_vector_put(f->v, f->db, &doc, 1, &figures, &err);
+    return test_expect(status == CX_OK, __FILE__, __LINE__, "put %s: %s", id, err.text);
+}
+
+json_t *search_hits(struct fixture *f, const struct cx_search *search)
+{
+    struct cx_db *reader = cx_store_reader(f->store);
+    struct cx_err err = { "" };
+    json_t *hits = NULL;
+    const enum cx_status status = cx_vector_search(f->v, reader, search, &hits, &err);
+    cx_store_return(f->store, reader);
+    (void)test_expect(status == CX_OK, __FILE__, __LINE__, "search: %s: %s", cx_status_name(status),
+                      err.text);
+    return hits;
+}
+
+const char *search_ids(struct fixture *f, const struct cx_search *search, char text[1024])
+{
+    struct cx_db *reader = cx_store_reader(f->store);
+    struct cx_err err = { "" };
+    json_t *hits = NULL;
+    const enum cx_status status = cx_vector_search(f->v, reader, search, &hits, &err);
+    cx_store_return(f->store, reader);
+    text[0] = '\0';
+    if (status != CX_OK) {
+        snprintf(text, 1024, "!%s", cx_status_name(status));
+        return text;
+    }
+    for (size_t i = 0; i < json_array_size(hits); i++) {
+        const json_t *id = json_object_get(json_array_get(hits, i), "doc_id");
+        const size_t len = strlen(text);
+        snprintf(text + len, 1024 - len, "%s%s", i > 0 ? " " : "", json_string_value(id));
+    }
+    json_decref(hits);
+    return text;
+}

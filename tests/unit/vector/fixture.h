@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A vector store in a fresh database of the running test, and short ways to fill and ask it.
+ */
+#ifndef CORTEX_TEST_VECTOR_FIXTURE_H
+#define CORTEX_TEST_VECTOR_FIXTURE_H
+
+#include "cortex/vector.h"
+#include "test.h"
+
+#define DIMENSION 8
+
+struct fixture {
+    struct cx_store *store;
+    struct cx_db *db; /* the writer */
+    struct cx_vector *v;
+    char path[512];
+};
+bool fixture_open(struct fixture *f);
+bool fixture_open_with(struct fixture *f, const char *fingerprint, unsigned dimension,
+                       size_t bytes_max, struct cx_err *err);
+void fixture_close(struct fixture *f);
+
+/* A unit vector drawn from a small generator; the same seed gives the same. */
+void draw_unit(uint64_t *state, float *out, unsigned dimension);
+uint64_t draw(uint64_t *state);
+
+struct cx_document document(const char *id, const char *content, const char *metadata,
+                            const float *vector);
+enum cx_status put(struct fixture *f, const struct cx_document *docs, size_t count,
+                   struct cx_vector_put *figures);
+bool put_one(struct fixture *f, const char *id, const char *content, const char *metadata,
+             const float *vector);
+/* The ids of the hits, joined by spaces; "!STATUS" when the search failed. text: 1,024 bytes. */
+const char *search_ids(struct fixture *f, const struct cx_search *search, char text[1024]);
+json_t *search_hits(struct fixture *f, const struct cx_search *search);
+
+#endif
