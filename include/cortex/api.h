@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * api: the endpoints. The one room that knows both HTTP and the domain; routes.c is the map of it.
+ *
+ * Threads: the loop thread; the endpoints' work functions run on lanes.
+ */
+#ifndef CORTEX_API_H
+#define CORTEX_API_H
+
+#include "cortex/embed.h"
+#include "cortex/events.h"
+#include "cortex/http.h"
+#include "cortex/loop.h"
+#include "cortex/state.h"
+#include "cortex/store.h"
+#include "cortex/vector.h"
+
+/* What the endpoints work with; all of it is borrowed and outlives the api. */
+struct cx_api_options {
+    struct cx_loop *loop;
+    struct cx_store *store;
+    struct cx_events *events;
+    struct cx_embedder *embedder; /* NULL where there is no vector store */
+    struct cx_lane *write_lane;
+    struct cx_lane *read_lane;
+    struct cx_lane *cpu_lane;
+    struct cx_pack_options pack;
+    const char *vector_backend;      /* "local", "none" */
+    enum cx_search_mode search_mode; /* where a request names none */
+    size_t body_bytes;               /* ceilings of bodies: in general … */
+    size_t documents_body_bytes;     /* … and of POST /vector/documents */
+    unsigned deadline_ms;
+};
+struct cx_api;
+
+/* Reads the state's version and the last pack from the database: start-up, may block. */
+enum cx_status cx_api_new(const struct cx_api_options *options, struct cx_api **out,
+                          struct cx_err *err) CX_MUST_CHECK;
+void cx_api_free(struct cx_api **api);
+/* The map, for cx_http_new, whose context is the api. Lives as long as the api. */
+const struct cx_route *cx_api_routes(const struct cx_api *api, size_t *count);
+
+/* The vector store is there (it is read while the daemon already answers). Borrowed. */
+void cx_api_set_vector(struct cx_api *api, struct cx_vector *vector);
+
+enum cx_api_phase { CX_API_STARTING, CX_API_READY, CX_API_DRAINING };
+void cx_api_set_phase(struct cx_api *api, enum cx_api_phase phase);
+/* Ends the background checks, so that the lanes can become empty. */
+void cx_api_stop(struct cx_api *api);
+/* True while nothing of the api is on a lane. */
+bool cx_api_idle(const struct cx_api *api);
+
+#endif

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The api's life: what the endpoints share is made here and ended here. Loop thread.
+ */
+#include "api/api_internal.h"
+
+#include <stdlib.h>
+
+enum cx_status cx_api_new(const struct cx_api_options *options, struct cx_api **out,
+                          struct cx_err *err)
+{
+    struct cx_api *api = cx_alloc(sizeof *api);
+    api->options = *options;
+    api->phase = CX_API_STARTING;
+    api->started_us = cx_clock_wall_us();
+    api->started_ns = cx_clock_mono_ns();
+    const enum cx_status status = api__snapshots_open(api, err);
+    if (status != CX_OK) {
+        free(api);
+        return status;
+    }
+    api__routes_make(api);
+    api__health_start(api);
+    *out = api;
+    return CX_OK;
+}
+
+const struct cx_route *cx_api_routes(const struct cx_api *api, size_t *count)
+{
+    *count = api->route_count;
+    return api->routes;
+}
+
+void cx_api_set_vector(struct cx_api *api, struct cx_vector *vector)
+{
+    api->vector = vector;
+}
+
+void cx_api_set_phase(struct cx_api *api, enum cx_api_phase phase)
+{
+    CX_CHECK(phase >= api->phase);
+    api->phase = phase;
+    api->health.rendered_ms = 0;
+}
+
+void cx_api_stop(struct cx_api *api)
+{
+    api__health_stop(api);
+}
+
+bool cx_api_idle(const struct cx_api *api)
+{
+    return api->health.job == NULL && api->snapshots.build == NULL;
+}
+
+void cx_api_free(struct cx_api **api)
+{
+    if (*api == NULL) {
+        return;
+    }
+    CX_CHECK(cx_api_idle(*api));
+    api__health_free(*api);
+    api__snapshots_free(*api);
+    free((*api)->routes);
+    free(*api);
+    *api = NULL;
+}

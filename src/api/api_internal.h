@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Inside the api room: what the endpoint files share.
+ */
+#ifndef CORTEX_API_INTERNAL_H
+#define CORTEX_API_INTERNAL_H
+
+#include "cortex/api.h"
+
+/* How a request is answered; where and for whom is the route's affair (routes.c). */
+struct api__endpoint {
+    const struct cx_step *steps;
+    size_t step_count;
+    size_t state_bytes;
+};
+#define API_ENDPOINT(name, step_array, state_size)                                                 \
+    const struct api__endpoint name = { (step_array), CX_ARRAY_LEN(step_array), (state_size) }
+
+/* health.c: what the background checks last found, and the body made from it. */
+struct api__health {
+    struct cx_timer *timer;
+    struct cx_job *job;      /* the check under way, or NULL */
+    enum cx_status database; /* as last found */
+    enum cx_status found;    /* written by the check's worker */
+    bool degraded;           /* as last told by an event */
+    uint64_t rendered_ms;    /* when body was made */
+    struct cx_buf body;
+};
+
+/* snapshot.c: the pack that is served, and the one build that may be under way. */
+struct api__snapshot_waiter;
+struct api__snapshots {
+    struct cx_pack *current; /* NULL before the first */
+    struct api__snapshot_build *build;
+    uint64_t state_version; /* of the last change that was acknowledged */
+    struct cx_series *served[CX_FRESHNESS_COUNT];
+};
+
+struct cx_api {
+    struct cx_api_options options;
+    struct cx_route *routes;
+    size_t route_count;
+    struct cx_vector *vector;
+    enum cx_api_phase phase;
+    int64_t started_us;
+    uint64_t started_ns;
+    struct api__health health;
+    struct api__snapshots snapshots;
+};
+
+static inline struct cx_api *api__of(struct cx_exchange *x)
+{
+    return cx_exchange_context(x);
+}
+
+/* routes.c */
+void api__routes_make(struct cx_api *api);
+
+/* health.c */
+void api__health_start(struct cx_api *api);
+void api__health_stop(struct cx_api *api);
+void api__health_free(struct cx_api *api);
+extern const struct api__endpoint api__healthz, api__ready, api__metrics;
+
+/* snapshot.c */
+enum cx_status api__snapshots_open(struct cx_api *api, struct cx_err *err);
+void api__snapshots_free(struct cx_api *api);
+/* The state has changed and the change is on disk. */
+void api__state_changed(struct cx_api *api, uint64_t version);
+extern const struct api__endpoint api__snapshot;
+
+/* snapshot_list.c */
+extern const struct api__endpoint api__snapshots;
+
+/* state.c */
+extern const struct api__endpoint api__discover, api__resource_get, api__resource_put,
+    api__resource_delete, api__facts_get, api__fact_add, api__fact_delete, api__summary_get,
+    api__summary_put;
+
+/* ingest.c */
+extern const struct api__endpoint api__documents_put;
+
+/* documents.c */
+extern const struct api__endpoint api__documents_list, api__document_get, api__document_delete,
+    api__documents_delete, api__vector_stats;
+
+/* search.c */
+extern const struct api__endpoint api__search;
+
+/* body.c: bodies over this are parsed on a lane. */
+#define API_INLINE_BODY_BYTES ((size_t)64 * 1024)
+
+#define API_COLLECTION_MAX 512 /* code points of a collection's name */
+#define API_DOC_ID_MAX_BYTES 512
+#define API_DOCUMENTS_MAX 10000 /* in one request */
+
+/* The exchange's body as JSON, released with the exchange. CX_STEP_NEXT with *out set, or the failure. */
+enum cx_step_result api__body_json(struct cx_exchange *x, json_t **out);
+/* A vector of a request: an array of numbers, or base64 of little-endian float32. Scaled to length 1 into arena memory.
+ * Notes what is wrong with it as a fault of r's member "vector". False if it is absent or wrong. Any thread. */
+bool api__read_vector(struct cx_reader *r, struct cx_arena *arena, const float **vector,
+                      unsigned *dimension);
+/* `limit` and `cursor` of a list; faults where they are wrong. */
+void api__read_page(struct cx_exchange *x, struct cx_faults *faults, size_t *limit,
+                    struct cx_str *cursor);
+/* A time of the query; *wall_us stays as it is where there is none. */
+bool api__read_time(struct cx_exchange *x, struct cx_faults *faults, const char *name,
+                    int64_t *wall_us);
+void api__query_fault(struct cx_faults *faults, const char *name, const char *type,
+                      const char *sentence);
+/* 501 without a vector store, 503 while it is being read; else CX_STEP_NEXT. */
+enum cx_step_result api__need_vector(struct cx_exchange *x);
+/* Frees a json_t; for cx_exchange_defer. */
+void api__release_json(void *json);
+
+#endif

@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The documents that are there: one, the list, deleting, figures. Putting them there is ingest.c's.
+ */
+#include "api/api_internal.h"
+
+#include <string.h>
+
+struct lookup {
+    struct cx_api *api;
+    struct cx_str id; /* of one document, or the cursor of the list */
+    size_t limit;
+    const struct cx_str *ids; /* to delete */
+    size_t id_count;
+    size_t deleted;
+    json_t *result; /* owned, released with the exchange */
+};
+
+static enum cx_step_result get_load(struct cx_exchange *x);
+static enum cx_step_result list_load(struct cx_exchange *x);
+static enum cx_step_result lookup_reply(struct cx_exchange *x);
+static enum cx_step_result delete_one(struct cx_exchange *x);
+static enum cx_step_result delete_one_reply(struct cx_exchange *x);
+static enum cx_step_result delete_parse(struct cx_exchange *x);
+static enum cx_step_result delete_remove(struct cx_exchange *x);
+static enum cx_step_result delete_reply(struct cx_exchange *x);
+static enum cx_step_result stats_reply(struct cx_exchange *x);
+
+static const struct cx_step get_steps[] = {
+    { "load", get_load, false },      /* waits: read lane */
+    { "reply", lookup_reply, false }, /* loop             */
+};
+static const struct cx_step list_steps[] = {
+    { "load", list_load, false },     /* waits: read lane */
+    { "reply", lookup_reply, false }, /* loop             */
+};
+static const struct cx_step delete_one_steps[] = {
+    { "remove", delete_one, false },      /* waits: write lane */
+    { "reply", delete_one_reply, false }, /* loop              */
+};
+static const struct cx_step delete_steps[] = {
+    { "parse", delete_parse, false },   /* loop              */
+    { "remove", delete_remove, false }, /* waits: write lane */
+    { "reply", delete_reply, false },   /* loop              */
+};
+static const struct cx_step stats_steps[] = { { "reply", stats_reply, false } };
+
+API_ENDPOINT(api__document_get, get_steps, sizeof(struct lookup));
+API_ENDPOINT(api__documents_list, list_steps, sizeof(struct lookup));
+API_ENDPOINT(api__document_delete, delete_one_steps, sizeof(struct lookup));
+API_ENDPOINT(api__documents_delete, delete_steps, sizeof(struct lookup));
+API_ENDPOINT(api__vector_stats, stats_steps, 0);
+
+static void release_lookup(void *arg)
+{
+    struct lookup *l = arg;
+    json_decref(l->result);
+}
+
+static enum cx_step_result begin(struct cx_exchange *x)
+{
+    struct lookup *l = cx_exchange_state(x);
+    l->api = api__of(x);
+    l->id = cx_str_of(cx_exchange_param(x, "doc_id"));
+    cx_exchange_defer(x, release_lookup, l);
+    return api__need_vector(x);
+}
+
+static enum cx_status get_work(void *arg, struct cx_err *err);
+
+static enum cx_step_result get_load(struct cx_exchange *x)
+{
+    const enum cx_step_result there = begin(x);
+    struct lookup *l = cx_exchange_state(x);
+    return there != CX_STEP_NEXT
+               ? there
+               : cx_exchange_work(x, l->api->options.read_lane, CX_PRIORITY_NORMAL, get_work, l);
+}
+
+static enum cx_status get_work(void *arg, struct cx_err *err)
+{
+    struct lookup *l = arg;
+    struct cx_db *db = cx_store_reader(l->api->options.store);
+    const enum cx_status status = cx_vector_get(l->api->vector, db, l->id, &l->result, err);
+    cx_store_return(l->api->options.store, db);
+    return status;
+}
+
+static enum cx_status list_work(void *arg, struct cx_err *err);
+
+static enum cx_step_result list_load(struct cx_exchange *x)
+{
+    const enum cx_step_result there = begin(x);
+    if (there != CX_STEP_NEXT) {
+        return there;
+    }
+    struct lookup *l = cx_exchange_state(x);
+    struct cx_faults faults;
+    cx_faults_init(&faults);
+    api__read_page(x, &faults, &l->limit, &l->id);
+    const enum cx_step_result checked = cx_exchange_fail_faults(x, &faults);
+    if (checked != CX_STEP_NEXT) {
+        return checked;
+    }
+    const char *collection = cx_exchange_query(x, "collection");
+    if (collection != NULL && strcmp(collection, "default") != 0) {
+        return cx_exchange_fail(x, CX_NOT_FOUND, "There is no such collection");
+    }
+    return cx_exchange_work(x, l->api->options.read_lane, CX_PRIORITY_NORMAL, list_work, l);
+}
+
+static enum cx_status list_work(void *arg, struct cx_err *err)
+{
+    struct lookup *l = arg;
+    struct cx_db *db = cx_store_reader(l->api->options.store);
+    const enum cx_status status =
+        cx_vector_list(l->api->vector, db, l->id, l->limit, &l->result, err);
+    cx_store_return(l->api->options.store, db);
+    return status;
+}
+
+static enum cx_step_result lookup_reply(struct cx_exchange *x)
+{
+    struct lookup *l = cx_exchange_state(x);
+    return cx_exchange_reply_json(x, 200, json_incref(l->result));
+}
+
+static enum cx_status delete_work(void *arg, struct cx_err *err);
+static void tell_deleted(struct cx_exchange *x);
+
+static enum cx_step_result delete_one(struct cx_exchange *x)
+{
+    const enum cx_step_result there = begin(x);
+    if (there != CX_STEP_NEXT) {
+        return there;
+    }
+    struct lookup *l = cx_exchange_state(x);
+    l->ids = &l->id;
+    l->id_count = 1;
+    return cx_exchange_work(x, l->api->options.write_lane, CX_PRIORITY_NORMAL, delete_work, l);
+}
+
+static enum cx_status delete_work(void *arg, struct cx_err *err)
+{
+    struct lookup *l = arg;
+    return cx_vector_delete(l->api->vector, cx_store_writer(l->api->options.store), l->ids,
+                            l->id_count, &l->deleted, err);
+}
+
+static enum cx_step_result delete_one_reply(struct cx_exchange *x)
+{
+    const struct lookup *l = cx_exchange_state(x);
+    if (l->deleted == 0) {
+        return cx_exchange_fail(x, CX_NOT_FOUND, "There is no such document");
+    }
+    tell_deleted(x);
+    return cx_exchange_reply_empty(x, 204);
+}
+
+static void tell_deleted(struct cx_exchange *x)
+{
+    const struct lookup *l = cx_exchange_state(x);
+    json_t *ids = json_array();
+    for (size_t i = 0; i < l->id_count; i++) {
+        json_array_append_new(ids, json_stringn(l->ids[i].p, l->ids[i].len));
+    }
+    json_t *payload = json_object();
+    json_object_set_new(payload, "deleted", json_integer((json_int_t)l->deleted));
+    cx_events_emit(l->api->options.events, CX_EVENT_VECTOR_DELETED, payload, ids,
+                   cx_exchange_correlation_id(x));
+}
+
+static enum cx_step_result delete_parse(struct cx_exchange *x)
+{
+    const enum cx_step_result there = begin(x);
+    if (there != CX_STEP_NEXT) {
+        return there;
+    }
+    json_t *body = NULL;
+    const enum cx_step_result parsed = api__body_json(x, &body);
+    if (parsed != CX_STEP_NEXT) {
+        return parsed;
+    }
+    struct lookup *l = cx_exchange_state(x);
+    struct cx_faults faults;
+    struct cx_reader r;
+    cx_faults_init(&faults);
+    cx_reader_init(&r, body, &faults, "body");
+    struct cx_str collection = CX_STR("default");
+    cx_read_string(&r, "collection", CX_OPTIONAL, 1, API_COLLECTION_MAX, &collection);
+    const json_t *list = NULL;
+    if (cx_read_array(&r, "ids", CX_REQUIRED, 1, API_DOCUMENTS_MAX, &list)) {
+        l->id_count = json_array_size(list);
+        struct cx_str *ids = cx_arena_alloc(cx_exchange_arena(x), l->id_count * sizeof *ids);
+        CX_CHECK(ids != NULL);
+        for (size_t i = 0; i < l->id_count; i++) {
+            const json_t *id = json_array_get(list, i);
+            if (!json_is_string(id)) {
+                cx_read_fault(&r, "ids", "type", "must hold strings only");
+                break;
+            }
+            ids[i] = (struct cx_str){ json_string_value(id), json_string_length(id) };
+        }
+        l->ids = ids;
+    }
+    cx_reader_free(&r);
+    const enum cx_step_result checked = cx_exchange_fail_faults(x, &faults);
+    if (checked == CX_STEP_NEXT && !cx_str_eq(collection, CX_STR("default"))) {
+        return cx_exchange_fail(x, CX_NOT_FOUND, "There is no such collection");
+    }
+    return checked;
+}
+
+static enum cx_step_result delete_remove(struct cx_exchange *x)
+{
+    struct lookup *l = cx_exchange_state(x);
+    return cx_exchange_work(x, l->api->options.write_lane, CX_PRIORITY_NORMAL, delete_work, l);
+}
+
+static enum cx_step_result delete_reply(struct cx_exchange *x)
+{
+    const struct lookup *l = cx_exchange_state(x);
+    if (l->deleted > 0) {
+        tell_deleted(x);
+    }
+    json_t *body = json_object();
+    json_object_set_new(body, "deleted", json_integer((json_int_t)l->deleted));
+    return cx_exchange_reply_json(x, 200, body);
+}
+
+/* ---- Figures ---- */
+
+static enum cx_step_result stats_reply(struct cx_exchange *x)
+{
+    const enum cx_step_result there = api__need_vector(x);
+    if (there != CX_STEP_NEXT) {
+        return there;
+    }
+    const struct cx_api *api = api__of(x);
+    struct cx_vector_figures figures;
+    struct cx_embedder_info info;
+    cx_vector_figures(api->vector, &figures);
+    cx_embedder_info(api->options.embedder, &info);
+    json_t *body = json_object();
+    json_object_set_new(body, "backend", json_string(api->options.vector_backend));
+    json_object_set_new(body, "documents", json_integer((json_int_t)figures.documents));
+    json_object_set_new(body, "dimension", json_integer((json_int_t)figures.dimension));
+    json_object_set_new(body, "index_bytes", json_integer((json_int_t)figures.index_bytes));
+    json_object_set_new(body, "provider", json_string(info.provider));
+    json_object_set_new(body, "model", json_string(info.model));
+    json_object_set_new(body, "kernel", json_string(cx_vector_kernel_name()));
+    return cx_exchange_reply_json(x, 200, body);
+}

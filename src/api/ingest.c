@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * POST /vector/documents: parse, ask what is unchanged, embed the rest, store. All or nothing, and
+ * acknowledged means on disk.
+ */
+#include "api/api_internal.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define URI_MAX_CHARS 4096
+#define SUMMARY_MAX_CHARS 10000
+
+struct put {
+    struct cx_api *api;
+    struct cx_str text;     /* the body, borrowed */
+    struct cx_arena arena;  /* what parsing makes; its own because a worker fills it */
+    struct cx_buf metadata; /* the documents' metadata texts, one after the other */
+    json_t *body;
+    struct cx_faults faults;
+    bool collection_known;
+    struct cx_document *docs;
+    size_t count;
+    bool *unchanged;
+    struct cx_str *texts; /* of the documents that need a vector */
+    size_t *text_owner;   /* the index of each text's document */
+    size_t text_count;
+    struct cx_embed_call *call;
+    float *embedded; /* the provider's, freed with the exchange */
+    size_t truncated;
+    uint64_t embed_ns;
+    struct cx_vector_put done;
+};
+
+static enum cx_step_result put_parse(struct cx_exchange *x);
+static enum cx_step_result put_check(struct cx_exchange *x);
+static enum cx_step_result put_compare(struct cx_exchange *x);
+static enum cx_step_result put_embed(struct cx_exchange *x);
+static enum cx_step_result put_store(struct cx_exchange *x);
+static enum cx_step_result put_reply(struct cx_exchange *x);
+
+static const struct cx_step put_steps[] = {
+    { "parse", put_parse, false },     /* loop, or waits: cpu lane where the body is large */
+    { "check", put_check, false },     /* loop:  every fault of the input at once          */
+    { "compare", put_compare, false }, /* waits: read lane: what is there already?         */
+    { "embed", put_embed, false },     /* waits: provider                                  */
+    { "store", put_store, false },     /* waits: write lane: one transaction               */
+    { "reply", put_reply, false },     /* loop                                             */
+};
+API_ENDPOINT(api__documents_put, put_steps, sizeof(struct put));
+
+/* ---- parse ---- */
+
+static void release_put(void *arg);
+static enum cx_status put_parse_work(void *arg, struct cx_err *err);
+
+static enum cx_step_result put_parse(struct cx_exchange *x)
+{
+    const enum cx_step_result there = api__need_vector(x);
+    if (there != CX_STEP_NEXT) {
+        return there;
+    }
+    struct put *p = cx_exchange_state(x);
+    p->api = api__of(x);
+    p->text = cx_exchange_body(x);
+    /* Vectors as numbers shrink when they become floats; 16 MiB more for the arrays beside them. */
+    const size_t ceiling = 2 * p->text.len + ((size_t)16 << 20);
+    cx_arena_init(&p->arena, ceiling);
+    cx_buf_init(&p->metadata, ceiling);
+    cx_faults_init(&p->faults);
+    cx_exchange_defer(x, release_put, p);
+    if (p->text.len > API_INLINE_BODY_BYTES) {
+        return cx_exchange_work(x, p->api->options.cpu_lane, CX_PRIORITY_NORMAL, put_parse_work, p);
+    }
+    struct cx_err err = { "" };
+    const enum cx_status status = put_parse_work(p, &err);
+    return status == CX_OK ? CX_STEP_NEXT : cx_exchange_fail(x, status, "%s", err.text);
+}
+
+static void release_put(void *arg)
+{
+    struct put *p = arg;
+    free(p->embedded);
+    json_decref(p->body);
+    cx_faults_free(&p->faults);
+    cx_buf_free(&p->metadata);
+    cx_arena_free(&p->arena);
+}
+
+static enum cx_status read_documents(struct put *p, struct cx_reader *r, const json_t *list,
+                                     struct cx_err *err);
+
+static enum cx_status put_parse_work(void *arg, struct cx_err *err)
+{
+    struct put *p = arg;
+    const enum cx_status parsed = cx_json_parse(p->text, &p->body, err);
+    if (parsed != CX_OK) {
+        return parsed;
+    }
+    struct cx_reader r;
+    cx_reader_init(&r, p->body, &p->faults, "body");
+    const json_t *list = NULL;
+    struct cx_str collection = CX_STR("default");
+    cx_read_string(&r, "collection", CX_OPTIONAL, 1, API_COLLECTION_MAX, &collection);
+    p->collection_known = cx_str_eq(collection, CX_STR("default"));
+    enum cx_status status = CX_OK;
+    if (cx_read_array(&r, "documents", CX_REQUIRED, 1, API_DOCUMENTS_MAX, &list)) {
+        status = read_documents(p, &r, list, err);
+    }
+    cx_reader_free(&r);
+    return status;
+}
+
+static void read_document(struct put *p, struct cx_reader *r, struct cx_document *doc,
+                          size_t *metadata_at);
+static void check_ids_differ(struct put *p, struct cx_reader *list_reader);
+
+static enum cx_status read_documents(struct put *p, struct cx_reader *r, const json_t *list,
+                                     struct cx_err *err)
+{
+    const size_t count = json_array_size(list);
+    p->docs = cx_arena_alloc(&p->arena, count * sizeof *p->docs);
+    p->unchanged = cx_arena_alloc(&p->arena, count * sizeof *p->unchanged);
+    p->texts = cx_arena_alloc(&p->arena, count * sizeof *p->texts);
+    p->text_owner = cx_arena_alloc(&p->arena, count * sizeof *p->text_owner);
+    size_t *metadata_at = cx_arena_alloc(&p->arena, (count + 1) * sizeof *metadata_at);
+    CX_CHECK(p->docs != NULL && p->unchanged != NULL && p->texts != NULL && p->text_owner != NULL &&
+             metadata_at != NULL);
+    p->count = count;
+    for (size_t i = 0; i < count; i++) {
+        struct cx_reader element;
+        cx_reader_init_element(&element, r, "documents", i, json_array_get(list, i));
+        read_document(p, &element, &p->docs[i], &metadata_at[i]);
+        cx_reader_free(&element);
+    }
+    if (p->metadata.failed) {
+        return cx_err_set(err, CX_TOO_LARGE, "the documents' metadata are too large");
+    }
+    metadata_at[count] = p->metadata.len;
+    for (size_t i = 0; i < count; i++) {
+        /* Only now: the buffer may have moved while it grew. */
+        p->docs[i].metadata = (struct cx_str){ p->metadata.data + metadata_at[i],
+                                               metadata_at[i + 1] - metadata_at[i] };
+    }
+    if (p->faults.count == 0) {
+        check_ids_differ(p, r);
+    }
+    return CX_OK;
+}
+
+static void read_document(struct put *p, struct cx_reader *r, struct cx_document *doc,
+                          size_t *metadata_at)
+{
+    *metadata_at = p->metadata.len;
+    cx_read_string(r, "content", CX_REQUIRED, 1, SIZE_MAX, &doc->content);
+    if (cx_read_string(r, "doc_id", CX_OPTIONAL, 1, API_DOC_ID_MAX_BYTES, &doc->doc_id) &&
+        doc->doc_id.len > API_DOC_ID_MAX_BYTES) {
+        cx_read_fault(r, "doc_id", "length", "must be at most %d bytes", API_DOC_ID_MAX_BYTES);
+    }
+    doc->uri = CX_STR("");
+    cx_read_string(r, "uri", CX_OPTIONAL, 0, URI_MAX_CHARS, &doc->uri);
+    cx_read_string(r, "summary", CX_OPTIONAL, 0, SUMMARY_MAX_CHARS, &doc->summary);
+    const json_t *metadata = NULL;
+    if (cx_read_object(r, "metadata", CX_OPTIONAL, &metadata)) {
+        cx_json_write(metadata, &p->metadata);
+    } else {
+        cx_buf_puts(&p->metadata, "{}");
+    }
+    api__read_vector(r, &p->arena, &doc->vector, &doc->dimension);
+    if (doc->doc_id.p == NULL && doc->content.p != NULL) {
+        char *id = cx_arena_alloc(&p->arena, 33);
+        CX_CHECK(id != NULL);
+        cx_document_make_id(CX_STR("default"), doc->uri, doc->content, id);
+        doc->doc_id = cx_str_of(id);
+    }
+}
+
+static void check_ids_differ(struct put *p, struct cx_reader *list_reader)
+{
+    json_t *seen = json_object();
+    for (size_t i = 0; i < p->count; i++) {
+        const struct cx_document *doc = &p->docs[i];
+        if (json_object_getn(seen, doc->doc_id.p, doc->doc_id.len) != NULL) {
+            struct cx_reader element;
+            cx_reader_init_element(&element, list_reader, "documents", i,
+                                   json_array_get(json_object_get(p->body, "documents"), i));
+            cx_read_fault(&element, "doc_id", "value", "must not stand twice in one request");
+            cx_reader_free(&element);
+        } else {
+            json_object_setn_new(seen, doc->doc_id.p, doc->doc_id.len, json_true());
+        }
+    }
+    json_decref(seen);
+}
+
+/* ---- check, compare ---- */
+
+static enum cx_step_result put_check(struct cx_exchange *x)
+{
+    struct put *p = cx_exchange_state(x);
+    const enum cx_step_result checked = cx_exchange_fail_faults(x, &p->faults);
+    if (checked == CX_STEP_NEXT && !p->collection_known) {
+        return cx_exchange_fail(x, CX_NOT_FOUND, "There is no such collection");
+    }
+    return checked;
+}
+
+static enum cx_status put_compare_work(void *arg, struct cx_err *err);
+
+static enum cx_step_result put_compare(struct cx_exchange *x)
+{
+    struct put *p = cx_exchange_state(x);
+    return cx_exchange_work(x, p->api->options.read_lane, CX_PRIORITY_NORMAL, put_compare_work, p);
+}
+
+static enum cx_status put_compare_work(void *arg, struct cx_err *err)
+{
+    struct put *p = arg;
+    struct cx_db *db = cx_store_reader(p->api->options.store);
+    const enum cx_status status =
+        cx_vector_unchanged(p->api->vector, db, p->docs, p->count, p->unchanged, err);
+    cx_store_return(p->api->options.store, db);
+    return status;
+}
+
+/* ---- embed ---- */
+
+static void on_embedded(void *ctx, struct cx_embed_result *result);
+static void cancel_embed(void *op);
+
+static enum cx_step_result put_embed(struct cx_exchange *x)
+{
+    struct put *p = cx_exchange_state(x);
+    for (size_t i = 0; i < p->count; i++) {
+        if (p->docs[i].vector == NULL && !p->unchanged[i]) {
+            p->texts[p->text_count] = p->docs[i].content;
+            p->text_owner[p->text_count] = i;
+            p->text_count++;
+        }
+    }
+    if (p->text_count == 0) {
+        return CX_STEP_NEXT;
+    }
+    struct cx_err err = { "" };
+    const enum cx_status status = cx_embedder_start(
+        p->api->options.embedder, CX_EMBED_DOCUMENT, p->texts, p->text_count,
+        cx_exchange_left_ms(x), cx_exchange_traceparent(x), on_embedded, x, &p->call, &err);
+    if (status != CX_OK) {
+        return cx_exchange_fail(x, status, "%s",
+                                err.text[0] != '\0' ? err.text : cx_status_text(status));
+    }
+    return cx_exchange_wait(x, cancel_embed, p);
+}
+
+static void cancel_embed(void *op)
+{
+    struct put *p = op;
+    if (p->call != NULL) {
+        cx_embed_call_cancel(p->call);
+    }
+}
+
+static void on_embedded(void *ctx, struct cx_embed_result *result)
+{
+    struct cx_exchange *x = ctx;
+    struct put *p = cx_exchange_state(x);
+    p->call = NULL;
+    p->embed_ns = result->elapsed_ns;
+    if (result->status == CX_OK) {
+        p->embedded = result->vectors;
+        p->truncated = result->truncated;
+        for (size_t i = 0; i < p->text_count; i++) {
+            struct cx_document *doc = &p->docs[p->text_owner[i]];
+            doc->vector = result->vectors + i * result->dimension;
+            doc->dimension = result->dimension;
+        }
+    }
+    cx_exchange_resume(x, result->status, &result->err);
+}
+
+/* ---- store, reply ---- */
+
+static enum cx_status put_store_work(void *arg, struct cx_err *err);
+
+static enum cx_step_result put_store(struct cx_exchange *x)
+{
+    struct put *p = cx_exchange_state(x);
+    return cx_exchange_work(x, p->api->options.write_lane, CX_PRIORITY_NORMAL, put_store_work, p);
+}
+
+static enum cx_status put_store_work(void *arg, struct cx_err *err)
+{
+    struct put *p = arg;
+    return cx_vector_put(p->api->vector, cx_store_writer(p->api->options.store), p->docs, p->count,
+                         &p->done, err);
+}
+
+static enum cx_step_result put_reply(struct cx_exchange *x)
+{
+    struct put *p = cx_exchange_state(x);
+    json_t *ids = json_array();
+    for (size_t i = 0; i < p->count; i++) {
+        json_array_append_new(ids, json_stringn(p->docs[i].doc_id.p, p->docs[i].doc_id.len));
+    }
+    if (p->done.indexed + p->done.updated > 0) {
+        json_t *payload = json_object();
+        json_object_set_new(payload, "indexed", json_integer((json_int_t)p->done.indexed));
+        json_object_set_new(payload, "updated", json_integer((json_int_t)p->done.updated));
+        cx_events_emit(p->api->options.events, CX_EVENT_VECTOR_INDEXED, payload, json_incref(ids),
+                       cx_exchange_correlation_id(x));
+    }
+    json_t *body = json_object();
+    json_object_set_new(body, "ids", ids);
+    json_object_set_new(body, "indexed", json_integer((json_int_t)p->done.indexed));
+    json_object_set_new(body, "updated", json_integer((json_int_t)p->done.updated));
+    json_object_set_new(body, "unchanged", json_integer((json_int_t)p->done.unchanged));
+    json_object_set_new(body, "embedding_time_ms",
+                        json_real(round((double)p->embed_ns / 1e3) / 1e3));
+    if (p->truncated > 0) {
+        json_object_set_new(body, "truncated", json_integer((json_int_t)p->truncated));
+    }
+    return cx_exchange_reply_json(x, 200, body);
+}

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * THE map: every endpoint is one line that says where it is, who may ask, how large a body it takes and how long it may take. What an endpoint does
+ * stands in its own file as a table of steps.
+ */
+#include "api/api_internal.h"
+
+enum body_limit { NO_BODY, GENERAL, DOCUMENTS };
+
+struct row {
+    const char *method;
+    const char *path;
+    unsigned scope;
+    unsigned flags;
+    enum body_limit body;
+    const struct api__endpoint *endpoint;
+};
+
+#define PROBE (CX_ROUTE_UNLIMITED | CX_ROUTE_WHILE_DRAINING)
+#define BODY CX_ROUTE_BODY
+
+/* clang-format off */
+static const struct row map[] = {
+    { "GET",    "/healthz",                   CX_SCOPE_NONE,    PROBE, NO_BODY,   &api__healthz },
+    { "GET",    "/ready",                     CX_SCOPE_NONE,    PROBE, NO_BODY,   &api__ready },
+    { "GET",    "/metrics",                   CX_SCOPE_NONE,    PROBE, NO_BODY,   &api__metrics },
+
+    { "GET",    "/state/snapshot",            CX_SCOPE_CONTEXT, 0,     NO_BODY,   &api__snapshot },
+    { "GET",    "/state/snapshots",           CX_SCOPE_CONTEXT, 0,     NO_BODY,   &api__snapshots },
+    { "GET",    "/state/discover",            CX_SCOPE_STATE,   0,     NO_BODY,   &api__discover },
+    { "GET",    "/state/resources/{id}",      CX_SCOPE_STATE,   0,     NO_BODY,   &api__resource_get },
+    { "PUT",    "/state/resources/{id}",      CX_SCOPE_STATE,   BODY,  GENERAL,   &api__resource_put },
+    { "DELETE", "/state/resources/{id}",      CX_SCOPE_STATE,   0,     NO_BODY,   &api__resource_delete },
+    { "GET",    "/state/facts",               CX_SCOPE_STATE,   0,     NO_BODY,   &api__facts_get },
+    { "POST",   "/state/facts",               CX_SCOPE_STATE,   BODY,  GENERAL,   &api__fact_add },
+    { "DELETE", "/state/facts/{id}",          CX_SCOPE_STATE,   0,     NO_BODY,   &api__fact_delete },
+    { "GET",    "/state/summary",             CX_SCOPE_STATE,   0,     NO_BODY,   &api__summary_get },
+    { "PUT",    "/state/summary",             CX_SCOPE_STATE,   BODY,  GENERAL,   &api__summary_put },
+
+    { "POST",   "/vector/search",             CX_SCOPE_VECTOR,  BODY,  GENERAL,   &api__search },
+    { "GET",    "/vector/documents",          CX_SCOPE_VECTOR,  0,     NO_BODY,   &api__documents_list },
+    { "POST",   "/vector/documents",          CX_SCOPE_VECTOR,  BODY,  DOCUMENTS, &api__documents_put },
+    { "GET",    "/vector/documents/{doc_id}", CX_SCOPE_VECTOR,  0,     NO_BODY,   &api__document_get },
+    { "DELETE", "/vector/documents/{doc_id}", CX_SCOPE_VECTOR,  0,     NO_BODY,   &api__document_delete },
+    { "POST",   "/vector/delete",             CX_SCOPE_VECTOR,  BODY,  GENERAL,   &api__documents_delete },
+    { "GET",    "/vector/stats",              CX_SCOPE_VECTOR,  0,     NO_BODY,   &api__vector_stats },
+};
+/* clang-format on */
+
+void api__routes_make(struct cx_api *api)
+{
+    const size_t limits[] = {
+        [NO_BODY] = 0,
+        [GENERAL] = api->options.body_bytes,
+        [DOCUMENTS] = api->options.documents_body_bytes,
+    };
+    api->routes = cx_realloc_array(NULL, CX_ARRAY_LEN(map), sizeof *api->routes);
+    api->route_count = CX_ARRAY_LEN(map);
+    for (size_t i = 0; i < CX_ARRAY_LEN(map); i++) {
+        const struct row *row = &map[i];
+        api->routes[i] = (struct cx_route){
+            .method = row->method,
+            .path = row->path,
+            .scope = row->scope,
+            .flags = row->flags,
+            .body_bytes = limits[row->body],
+            .deadline_ms = api->options.deadline_ms,
+            .state_bytes = row->endpoint->state_bytes,
+            .steps = row->endpoint->steps,
+            .step_count = row->endpoint->step_count,
+        };
+    }
+}

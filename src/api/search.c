@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * POST /vector/search. The query becomes a vector where the mode wants one; if the embedding service
+ * fails and the client did not insist on `semantic`, the answer comes by keyword and says so.
+ */
+#include "api/api_internal.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#define QUERY_MAX_CHARS 10000
+#define QUERY_MAX_BYTES ((size_t)10 * 1024)
+#define TOP_K_MAX 100
+#define TOP_K_DEFAULT 5
+
+struct search {
+    struct cx_api *api;
+    struct cx_search what;
+    bool mode_given;
+    bool collection_known;
+    struct cx_embed_call *call;
+    float *embedded;      /* the provider's, freed with the exchange */
+    const char *degraded; /* the reason word, or NULL */
+    uint64_t embed_ns;
+    uint64_t search_ns;
+    json_t *hits;
+};
+
+static enum cx_step_result search_parse(struct cx_exchange *x);
+static enum cx_step_result search_embed(struct cx_exchange *x);
+static enum cx_step_result search_scan(struct cx_exchange *x);
+static enum cx_step_result search_reply(struct cx_exchange *x);
+
+static const struct cx_step search_steps[] = {
+    { "parse", search_parse, false }, /* loop:  body → struct search, every fault of it at once */
+    { "embed", search_embed, false }, /* waits: provider                                        */
+    { "scan", search_scan, true },    /* waits: cpu lane; by keyword if the provider failed      */
+    { "reply", search_reply, false }, /* loop                                                   */
+};
+API_ENDPOINT(api__search, search_steps, sizeof(struct search));
+
+/* ---- parse ---- */
+
+static void release_search(void *arg);
+static void read_search(struct cx_exchange *x, struct search *s, const json_t *body,
+                        struct cx_faults *faults);
+
+static enum cx_step_result search_parse(struct cx_exchange *x)
+{
+    const enum cx_step_result there = api__need_vector(x);
+    if (there != CX_STEP_NEXT) {
+        return there;
+    }
+    json_t *body = NULL;
+    const enum cx_step_result parsed = api__body_json(x, &body);
+    if (parsed != CX_STEP_NEXT) {
+        return parsed;
+    }
+    struct search *s = cx_exchange_state(x);
+    s->api = api__of(x);
+    cx_exchange_defer(x, release_search, s);
+    struct cx_faults faults;
+    cx_faults_init(&faults);
+    read_search(x, s, body, &faults);
+    const enum cx_step_result checked = cx_exchange_fail_faults(x, &faults);
+    if (checked == CX_STEP_NEXT && !s->collection_known) {
+        return cx_exchange_fail(x, CX_NOT_FOUND, "There is no such collection");
+    }
+    return checked;
+}
+
+static void release_search(void *arg)
+{
+    struct search *s = arg;
+    free(s->embedded);
+    json_decref(s->hits);
+}
+
+static void read_query(struct cx_reader *r, struct search *s);
+static void read_filter(struct cx_reader *r, struct search *s);
+static void read_include(struct cx_reader *r, struct search *s);
+
+static void read_search(struct cx_exchange *x, struct search *s, const json_t *body,
+                        struct cx_faults *faults)
+{
+    static const char *const modes[] = { "semantic", "keyword", "hybrid", NULL };
+    struct cx_reader r;
+    cx_reader_init(&r, body, faults, "body");
+    api__read_vector(&r, cx_exchange_arena(x), &s->what.vector, &s->what.dimension);
+    read_query(&r, s);
+    int64_t top_k = TOP_K_DEFAULT;
+    cx_read_int(&r, "top_k", CX_OPTIONAL, 1, TOP_K_MAX, &top_k);
+    s->what.top_k = (size_t)top_k;
+    size_t mode = (size_t)s->api->options.search_mode;
+    s->mode_given = cx_read_word(&r, "mode", CX_OPTIONAL, modes, &mode);
+    s->what.mode = (enum cx_search_mode)mode;
+    s->collection_known = true;
+    struct cx_str collection = { NULL, 0 };
+    if (cx_read_string(&r, "collection", CX_OPTIONAL, 1, API_COLLECTION_MAX, &collection)) {
+        s->collection_known = cx_str_eq(collection, CX_STR("default"));
+    }
+    s->what.has_min_score =
+        cx_read_real(&r, "min_score", CX_OPTIONAL, -1.0, 1.0, &s->what.min_score);
+    read_filter(&r, s);
+    read_include(&r, s);
+    cx_reader_free(&r);
+}
+
+static void read_query(struct cx_reader *r, struct search *s)
+{
+    const enum cx_need need = s->what.vector != NULL ? CX_OPTIONAL : CX_REQUIRED;
+    if (cx_read_string(r, "query", need, 1, QUERY_MAX_CHARS, &s->what.query) &&
+        s->what.query.len > QUERY_MAX_BYTES) {
+        cx_read_fault(r, "query", "length", "must be at most %zu bytes", QUERY_MAX_BYTES);
+    }
+}
+
+static void read_filter(struct cx_reader *r, struct search *s)
+{
+    const json_t *filter = NULL;
+    const json_t *metadata = NULL;
+    const bool first = cx_read_object(r, "filter", CX_OPTIONAL, &filter);
+    const bool second = cx_read_object(r, "filter_metadata", CX_OPTIONAL, &metadata);
+    if (first && second && !json_equal(filter, metadata)) {
+        cx_read_fault(r, "filter_metadata", "value", "must equal filter where both are given");
+    }
+    s->what.filter = first ? filter : metadata;
+}
+
+static void read_include(struct cx_reader *r, struct search *s)
+{
+    static const struct {
+        const char *word;
+        unsigned bit;
+    } words[] = { { "content", CX_INCLUDE_CONTENT },
+                  { "vector", CX_INCLUDE_VECTOR },
+                  { "scores", CX_INCLUDE_SCORES } };
+    const json_t *include = NULL;
+    if (!cx_read_array(r, "include", CX_OPTIONAL, 0, 16, &include)) {
+        return;
+    }
+    for (size_t i = 0; i < json_array_size(include); i++) {
+        const char *word = json_string_value(json_array_get(include, i));
+        unsigned bit = 0;
+        for (size_t k = 0; word != NULL && k < CX_ARRAY_LEN(words); k++) {
+            if (cx_str_eq(cx_str_of(word), cx_str_of(words[k].word))) {
+                bit = words[k].bit;
+            }
+        }
+        if (bit == 0) {
+            cx_read_fault(r, "include", "value", "must hold only content, vector and scores");
+            return;
+        }
+        s->what.include |= bit;
+    }
+}
+
+/* ---- embed ---- */
+
+static void on_embedded(void *ctx, struct cx_embed_result *result);
+static void cancel_embed(void *op);
+
+static enum cx_step_result search_embed(struct cx_exchange *x)
+{
+    struct search *s = cx_exchange_state(x);
+    if (s->what.vector != NULL || s->what.mode == CX_SEARCH_KEYWORD) {
+        return CX_STEP_NEXT;
+    }
+    struct cx_err err = { "" };
+    const enum cx_status status = cx_embedder_start(
+        s->api->options.embedder, CX_EMBED_QUERY, &s->what.query, 1, cx_exchange_left_ms(x),
+        cx_exchange_traceparent(x), on_embedded, x, &s->call, &err);
+    if (status != CX_OK) {
+        return cx_exchange_fail(x, status, "%s",
+                                err.text[0] != '\0' ? err.text : cx_status_text(status));
+    }
+    return cx_exchange_wait(x, cancel_embed, s);
+}
+
+static void cancel_embed(void *op)
+{
+    struct search *s = op;
+    if (s->call != NULL) {
+        cx_embed_call_cancel(s->call);
+    }
+}
+
+static void on_embedded(void *ctx, struct cx_embed_result *result)
+{
+    struct cx_exchange *x = ctx;
+    struct search *s = cx_exchange_state(x);
+    s->call = NULL;
+    s->embed_ns = result->elapsed_ns;
+    if (result->status == CX_OK) {
+        s->embedded = result->vectors;
+        s->what.vector = result->vectors;
+        s->what.dimension = result->dimension;
+    }
+    cx_exchange_resume(x, result->status, &result->err);
+}
+
+/* ---- scan ---- */
+
+static enum cx_status search_work(void *arg, struct cx_err *err);
+static bool is_embedding_failure(enum cx_status status);
+
+static enum cx_step_result search_scan(struct cx_exchange *x)
+{
+    struct search *s = cx_exchange_state(x);
+    const char *detail = NULL;
+    const enum cx_status outcome = cx_exchange_outcome(x, &detail);
+    if (outcome != CX_OK) {
+        const bool insisted = s->mode_given && s->what.mode == CX_SEARCH_SEMANTIC;
+        if (insisted || !is_embedding_failure(outcome)) {
+            return cx_exchange_fail(x, outcome, "%s",
+                                    detail != NULL && detail[0] != '\0' ? detail
+                                                                        : cx_status_text(outcome));
+        }
+        s->degraded = cx_status_reason(outcome);
+        s->what.mode = CX_SEARCH_KEYWORD;
+    }
+    return cx_exchange_work(x, s->api->options.cpu_lane, CX_PRIORITY_HIGH, search_work, s);
+}
+
+static bool is_embedding_failure(enum cx_status status)
+{
+    return status == CX_EMBEDDING_UPSTREAM || status == CX_EMBEDDING_UNAUTHORIZED ||
+           status == CX_EMBEDDING_CIRCUIT_OPEN || status == CX_EMBEDDING_RATE_LIMITED ||
+           status == CX_EMBEDDING_TIMEOUT;
+}
+
+static enum cx_status search_work(void *arg, struct cx_err *err)
+{
+    struct search *s = arg;
+    const uint64_t begun = cx_clock_mono_ns();
+    struct cx_db *db = cx_store_reader(s->api->options.store);
+    const enum cx_status status = cx_vector_search(s->api->vector, db, &s->what, &s->hits, err);
+    cx_store_return(s->api->options.store, db);
+    s->search_ns = cx_clock_mono_ns() - begun;
+    return status;
+}
+
+/* ---- reply ---- */
+
+static json_t *hit_ids(const json_t *hits);
+
+static enum cx_step_result search_reply(struct cx_exchange *x)
+{
+    struct search *s = cx_exchange_state(x);
+    char timestamp[CX_TIME_TEXT_BYTES];
+    json_t *payload = json_object();
+    json_object_set_new(payload, "hits", json_integer((json_int_t)json_array_size(s->hits)));
+    cx_events_emit(s->api->options.events, CX_EVENT_VECTOR_SEARCHED, payload, hit_ids(s->hits),
+                   cx_exchange_correlation_id(x));
+    json_t *body = json_object();
+    json_object_set(body, "hits", s->hits);
+    json_object_set_new(
+        body, "query",
+        json_stringn(s->what.query.p != NULL ? s->what.query.p : "", s->what.query.len));
+    json_object_set_new(body, "timestamp",
+                        json_string(cx_time_format(cx_clock_wall_us(), timestamp)));
+    json_object_set_new(body, "query_embedding_time_ms",
+                        json_real(round((double)s->embed_ns / 1e3) / 1e3));
+    json_object_set_new(body, "search_time_ms", json_real(round((double)s->search_ns / 1e3) / 1e3));
+    if (s->degraded != NULL) {
+        json_object_set_new(body, "degraded", json_string(s->degraded));
+    }
+    return cx_exchange_reply_json(x, 200, body);
+}
+
+static json_t *hit_ids(const json_t *hits)
+{
+    json_t *ids = json_array();
+    for (size_t i = 0; i < json_array_size(hits); i++) {
+        json_array_append(ids, json_object_get(json_array_get(hits, i), "doc_id"));
+    }
+    return ids;
+}
