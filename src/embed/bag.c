@@ -176,7 +176,7 @@ static void add_grams(const struct embed__bag *bag, const struct word *word, flo
 /* Bucket and sign come from bits of a hash that do not depend on each other. */
 static void add_feature(uint64_t hash, float weight, float *vector)
 {
-    hash = embed__hash_mix(embed__hash_mix(hash ^ FEATURE_SALT));
+    hash = embed__hash_mix((hash ^ FEATURE_SALT) * EMBED__HASH_FACTOR);
     const size_t bucket = (size_t)(((hash >> 32) * DIMENSION) >> 32);
     vector[bucket] += (hash & 1) != 0 ? weight : -weight;
 }

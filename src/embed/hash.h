@@ -12,11 +12,12 @@
 
 #define EMBED__HASH_STEM UINT64_C(0xcbf29ce484222325)
 #define EMBED__HASH_GRAM UINT64_C(0x9ae16a3b2f90404f)
+#define EMBED__HASH_FACTOR UINT64_C(0xd6e8feb86659fd93)
 
 static inline uint64_t embed__hash_mix(uint64_t value)
 {
     value ^= value >> 32;
-    value *= UINT64_C(0xd6e8feb86659fd93);
+    value *= EMBED__HASH_FACTOR;
     return value ^ value >> 32;
 }
 
@@ -27,7 +28,7 @@ static inline uint64_t embed__hash_bytes(uint64_t seed, const char *bytes, size_
         value = (value ^ (unsigned char)bytes[i]) * UINT64_C(0x100000001b3);
     }
     value ^= value >> 32;
-    value *= UINT64_C(0xd6e8feb86659fd93);
+    value *= EMBED__HASH_FACTOR;
     return embed__hash_mix(value);
 }
 
