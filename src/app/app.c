@@ -348,6 +348,9 @@ struct opening {
 
 static void open_work(void *arg);
 static void on_opened(void *arg, enum cx_status status);
+static void port_file_work(void *arg);
+static void on_port_file(void *arg, enum cx_status status);
+static void cannot_start(struct app *app, enum cx_status status, const struct cx_err *err);
 
 static enum cx_status open_vector(struct app *app, struct cx_err *err)
 {
@@ -379,9 +382,6 @@ static void open_work(void *arg)
         };
         o->status = cx_vector_open(cx_store_writer(app->store), &options, &app->vector, &o->err);
     }
-    if (o->status == CX_OK && app->cli->port_file != NULL) {
-        o->status = app__port_file_write(app->cli->port_file, app->port, &o->err);
-    }
 }
 
 static void on_opened(void *arg, enum cx_status status)
@@ -389,14 +389,42 @@ static void on_opened(void *arg, enum cx_status status)
     struct opening *o = arg;
     struct app *app = o->app;
     const enum cx_status ended = status == CX_OK ? o->status : status;
-    if (ended == CX_OK) {
-        cx_api_set_vector(app->api, app->vector);
-        app__life_ready(app);
-    } else if (ended != CX_CANCELLED) {
-        CX_LOG(CX_LOG_ERROR, "cannot start", CX_S("error", o->err.text));
-        app__drain(app, app__exit_code(ended));
+    if (ended != CX_OK) {
+        cannot_start(app, ended, &o->err);
+        free(o);
+        return;
+    }
+    cx_api_set_vector(app->api, app->vector);
+    app__life_ready(app);
+    /* Only now: who reads the port from the file may count on being served. */
+    if (app->cli->port_file == NULL ||
+        cx_lane_submit(app->read_lane, CX_PRIORITY_HIGH, port_file_work, on_port_file, o,
+                       &o->job) != CX_OK) {
+        free(o);
+    }
+}
+
+static void port_file_work(void *arg)
+{
+    struct opening *o = arg;
+    o->status = app__port_file_write(o->app->cli->port_file, o->app->port, &o->err);
+}
+
+static void on_port_file(void *arg, enum cx_status status)
+{
+    struct opening *o = arg;
+    if (status == CX_OK && o->status != CX_OK) {
+        cannot_start(o->app, o->status, &o->err);
     }
     free(o);
+}
+
+static void cannot_start(struct app *app, enum cx_status status, const struct cx_err *err)
+{
+    if (status != CX_CANCELLED) {
+        CX_LOG(CX_LOG_ERROR, "cannot start", CX_S("error", err->text));
+        app__drain(app, app__exit_code(status));
+    }
 }
 
 /* ---- Ending ---- */

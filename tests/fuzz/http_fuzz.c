@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The request parser under arbitrary bytes. The first byte says into which pieces the rest is cut; whatever the
- * pieces, the account must be that of the whole, and no request may be understood behind a refusal.
+ * The request parser under arbitrary bytes. The first byte says into which pieces the rest is cut;
+ * whatever the pieces, the account must be that of the whole, and no request may be understood
+ * behind a refusal.
  */
 #include <stdlib.h>
 

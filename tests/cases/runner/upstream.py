@@ -259,8 +259,7 @@ class Upstream:
     def do_drip(self, peer, asked, texts, rest):
         """A head at once, then a byte every 20 ms until the other side has had enough."""
         peer.sendall(
-            b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
-            b"Content-Length: 4000\r\n\r\n"
+            b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n" b"Content-Length: 4000\r\n\r\n"
         )
         peer.settimeout(0.02)
         while not self.closing:

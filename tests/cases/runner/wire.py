@@ -8,6 +8,7 @@ import socket
 import struct
 import time
 
+from . import queues
 from .story import CaseError
 
 READ_BYTES = 1 << 16
@@ -77,7 +78,7 @@ class Connection:
         mine = self.socket.getsockname()[1]
         deadline = time.monotonic() + self.patience
         while time.monotonic() < deadline:
-            if not queued_bytes(mine, self.port):
+            if not queues.unread_bytes(mine, self.port):
                 return
             time.sleep(0.0005)
         raise CaseError(f"{self.name}: the daemon did not read what was sent to it")
@@ -206,23 +207,3 @@ class Connection:
                 f"{self.name}: more came before the close: " f"{bytes(self.buffer[:300])!r}"
             )
         self.transcript.note(f"{self.name}: closed by the daemon")
-
-
-def queued_bytes(client_port, server_port):
-    """Bytes on the way from the client's to the server's socket, or waiting there to be read."""
-    waiting = 0
-    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-        try:
-            with open(table, encoding="ascii") as rows:
-                next(rows)
-                for row in rows:
-                    fields = row.split()
-                    ports = tuple(int(fields[n].rsplit(":", 1)[1], 16) for n in (1, 2))
-                    out_bytes, in_bytes = (int(part, 16) for part in fields[4].split(":"))
-                    if ports == (client_port, server_port):
-                        waiting += out_bytes
-                    elif ports == (server_port, client_port):
-                        waiting += in_bytes
-        except OSError:
-            continue
-    return waiting

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * The order in which requests are judged and what each refusal looks like; what an answer carries; negotiation; the
- * rate limit; counters.
+ * The order in which requests are judged and what each refusal looks like; what an answer carries;
+ * negotiation; the rate limit; counters.
  */
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 #include <zlib.h>
 
@@ -349,7 +351,7 @@ TEST(answer_failures)
 static long unzip(const struct client *c, char *out, size_t cap)
 {
     const char *body = client_body(c);
-    z_stream z = { .next_in = (unsigned char *)(uintptr_t)body,
+    z_stream z = { .next_in = (unsigned char *)body,
                    .avail_in = (unsigned)(c->got.len - (size_t)(body - c->got.data)),
                    .next_out = (unsigned char *)out,
                    .avail_out = (unsigned)cap };
@@ -443,7 +445,7 @@ TEST(answer_gzip_for_a_client_that_leaves)
     env_close(&e);
 }
 
-/* ---- The rate limit ---------------------------------------------------------------------------- */
+/* ---- The rate limit -------------------------------------------------------------------------- */
 
 TEST(rate_is_limited_by_token_or_address)
 {
@@ -473,7 +475,8 @@ TEST(rate_is_limited_by_token_or_address)
     EXPECT_INT(client_ask(&e, &c, get("/limited/secret", ALL)), 429);
     /* 401 comes before 429. */
     EXPECT_INT(client_ask(&e, &c, get("/limited/secret", "")), 401);
-    /* We are a trusted proxy here: the address it names counts, read from the right, past trusted ones. */
+    /* We are a trusted proxy here: the address it names counts, read from the right, past trusted
+     * ones. */
     EXPECT_INT(client_ask(&e, &c, get("/limited", "X-Forwarded-For: 1.2.3.4\r\n")), 200);
     EXPECT_INT(client_ask(&e, &c, get("/limited", "X-Forwarded-For: 6.6.6.6, 1.2.3.4\r\n")), 200);
     EXPECT_INT(client_ask(&e, &c,
@@ -507,7 +510,7 @@ TEST(rate_does_not_believe_strangers)
     env_close(&e);
 }
 
-/* ---- Options and tokens ------------------------------------------------------------------------ */
+/* ---- Options and tokens ---------------------------------------------------------------------- */
 
 TEST(options_are_checked)
 {
@@ -524,11 +527,22 @@ TEST(options_are_checked)
     static const char *const wrong[] = { "",           "localhost:1",     "127.0.0.1",
                                          "127.0.0.1:", "127.0.0.1:65536", "[::1:80",
                                          "::1:80",     "300.0.0.1:80",    "[127.0.0.1]:80" };
+    int port = 0;
     for (size_t i = 0; i < CX_ARRAY_LEN(wrong); i++) {
-        int port = 0;
         test_expect(cx_http_listen(http, wrong[i], &port, &err) == CX_INVALID, __FILE__, __LINE__,
                     "%s", wrong[i]);
     }
+    /* An address in use leaves nothing behind. */
+    const int taken = socket(AF_INET, SOCK_STREAM, 0);
+    struct sockaddr_in name = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    socklen_t name_len = sizeof name;
+    REQUIRE(bind(taken, (struct sockaddr *)&name, sizeof name) == 0 && listen(taken, 1) == 0);
+    REQUIRE(getsockname(taken, (struct sockaddr *)&name, &name_len) == 0);
+    char address[32];
+    snprintf(address, sizeof address, "127.0.0.1:%d", ntohs(name.sin_port));
+    EXPECT_INT(cx_http_listen(http, address, &port, &err), CX_INVALID);
+    EXPECT(strstr(err.text, address) != NULL);
+    (void)close(taken);
     int ends[2];
     REQUIRE(pipe(ends) == 0);
     EXPECT_INT(cx_http_listen_fd(http, ends[0], &err), CX_INVALID); /* takes it over all the same */

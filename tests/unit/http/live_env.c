@@ -470,7 +470,7 @@ int client_ask(struct env *e, struct client *c, const char *request)
     if (c->got.len < 12 || memcmp(c->got.data, "HTTP/1.1 ", 9) != 0) {
         return 0;
     }
-    return atoi(c->got.data + 9);
+    return (int)strtol(c->got.data + 9, NULL, 10);
 }
 
 const char *client_body(const struct client *c)

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT
  *
- * A server of toy routes and its clients in one thread: the test drives the loop, and both ends make
- * progress while it waits for what it expects. Nothing sleeps; a wait that lasts 20 s fails the test.
+ * A server of toy routes and its clients in one thread: the test drives the loop, and both ends
+ * make progress while it waits for what it expects. Nothing sleeps; a wait that lasts 20 s fails
+ * the test.
  *
  *   GET /now            "now"                         POST /echo          the body back (1 MiB)
- *   GET /work           a job on a lane, then "done"  GET /wait           until env_resume, or for ever
+ *   GET /work           a job on a lane, then "done"  GET /wait           until env_resume
  *   GET /brief          like /wait, deadline 60 ms    GET /bytes?n=       n bytes of text/plain
  *   GET /secret         scope vector                  GET /fail?status=   cx_exchange_fail
  *   GET /tagged         an ETag                       GET /item/{id}      its id; DELETE too
- *   GET /limited        rate limited                  POST /v1/x          OpenAI's errors, scope vector
+ *   GET /limited        rate limited                  POST /v1/x          OpenAI's errors, vector
  *   GET /two            two waits                     POST /maybe         a body or none
  *   GET /health         while draining                GET /outcome        like /wait, after_failure
  */

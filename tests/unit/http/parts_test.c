@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The pure parts of the server: decoding, negotiation, Host and Origin, routes, tokens, the rate limit, the bodies of
- * refusals.
+ * The pure parts of the server: decoding, negotiation, Host and Origin, routes, tokens, the rate
+ * limit, the bodies of refusals.
  */
 #include <jansson.h>
 #include <stdio.h>
@@ -39,7 +39,8 @@ TEST(url_valid_is_strict)
 
 TEST(url_valid_sees_through_long_runs)
 {
-    /* Runs longer than the piece that is judged at once, of sequences of 2, 3 and 4 bytes, at all alignments. */
+    /* Runs longer than the piece that is judged at once, of sequences of 2, 3 and 4 bytes, at all
+     * alignments. */
     static const char *const sequences[] = { "%c3%a9", "%e2%82%ac", "%f0%9f%98%80" };
     for (size_t s = 0; s < CX_ARRAY_LEN(sequences); s++) {
         struct cx_buf text;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Drives the request parser as a connection does, with the input cut into pieces, and writes down what it understood. Shared
- * by the unit tests and the fuzz target: whatever the pieces, the account must be the same.
+ * Drives the request parser as a connection does, with the input cut into pieces, and writes down
+ * what it understood. Shared by the unit tests and the fuzz target: whatever the pieces, the
+ * account must be the same.
  */
 #ifndef CORTEX_REQUEST_DRIVER_H
 #define CORTEX_REQUEST_DRIVER_H
@@ -16,8 +17,7 @@ struct driver {
     size_t body_limit;
     struct cx_arena arena;
     struct cx_buf stash;
-    struct cx_buf
-        account; /* "GET /path?query host=a x=1 body=… keep; " a request, then a status if refused */
+    struct cx_buf account; /* "GET /path?q host=a x=1 body=… keep; ", then a status if refused */
     struct http_request request;
     size_t scanned;
     bool in_body;

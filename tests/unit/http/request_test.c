@@ -269,7 +269,8 @@ TEST(request_limits_hold_to_the_byte)
         made("GET / HTTP/1.1\r\n" HOST, "B:\r\n", (size_t)4 * 7, "\r\n",
              "GET / host=a B= B= B= B= B= B= B= keep; "),
         made("GET / HTTP/1.1\r\n" HOST, "B:\r\n", (size_t)4 * 8, "\r\n", "431"),
-        /* header_bytes 1024: 27 of them fixed; a head that ends with the last byte of the limit is whole */
+        /* header_bytes 1024: 27 of them fixed; a head that ends with the last byte of the limit is
+         * whole */
         made("GET / HTTP/1.1\r\n" HOST "B:", "c", 1100, "\r\n\r\n", "431"),
         made("GET / HTTP/1.1\r\n" HOST, "B:\r\n", (size_t)4 * 400, "\r\n", "431"),
         made("G", "E", 3000, "", "431"),
@@ -284,7 +285,7 @@ TEST(request_limits_hold_to_the_byte)
         for (size_t cut = 1; cut < samples[i].len; cut += 1 + cut / 16) {
             expect_account(&samples[i], cut, "cut at");
         }
-        free((char *)(uintptr_t)samples[i].bytes);
+        free((char *)samples[i].bytes);
     }
 }
 
