@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * http: an HTTP/1.1 server (RFC 9110, 9112) on the loop. In the order of life: tokens, options, routes,
- * server, then the exchange, which is one request and its answer and all that an endpoint sees.
+ * http: an HTTP/1.1 server (RFC 9110, 9112) on the loop. In the order of life: tokens, options,
+ * routes, server, then the exchange, which is one request and its answer and all that an endpoint
+ * sees.
  *
- * Threads: the loop thread, except work functions (cx_exchange_work), which run on a lane and see only their arg.
+ * Threads: the loop thread, except work functions (cx_exchange_work), which run on a lane and see
+ * only their arg.
  */
 #ifndef CORTEX_HTTP_H
 #define CORTEX_HTTP_H
@@ -44,8 +46,8 @@ void cx_tokens_add(struct cx_tokens *t, const struct cx_token *token); /* copies
 size_t cx_tokens_count(const struct cx_tokens *t);
 void cx_tokens_free(struct cx_tokens **t);
 
-/* ---- Options ----------------------------------------------------------------------------------- */
-struct cx_http_limits {
+/* ---- Options --------------------------------------------------------------------------------- */
+struct cx_http_limits {  /* 0 = a default, but for the last */
     size_t header_bytes; /* request line and header fields together; beyond: 431 */
     size_t header_count;
     size_t uri_bytes;           /* beyond: 414 */
@@ -113,7 +115,7 @@ struct cx_route {
     size_t step_count;
 };
 
-/* ---- Server ------------------------------------------------------------------------------------ */
+/* ---- Server ---------------------------------------------------------------------------------- */
 struct cx_http;
 /* options and what they point to are copied; routes are borrowed for the server's life. */
 enum cx_status cx_http_new(struct cx_loop *loop, const struct cx_http_options *options,
@@ -127,23 +129,26 @@ enum cx_status cx_http_listen_fd(struct cx_http *http, int fd, struct cx_err *er
 void cx_http_set_tokens(struct cx_http *http,
                         struct cx_tokens *tokens); /* takes over; frees the old */
 void cx_http_set_rate(struct cx_http *http, const struct cx_http_rate *rate);
-/* Closes the listeners and idle connections, answers what is in flight with Connection: close, refuses new requests
- * on old connections with 503 shutting_down (but CX_ROUTE_WHILE_DRAINING ones). on_drained comes once, when no
- * connection is left. */
+/* Closes the listeners and idle connections, answers what is in flight with Connection: close,
+ * refuses new requests on old connections with 503 shutting_down (but CX_ROUTE_WHILE_DRAINING
+ * ones). on_drained comes once, later, when no connection and no exchange is left. */
 void cx_http_drain(struct cx_http *http, void (*on_drained)(void *ctx), void *ctx);
-/* Closes every connection now. Exchanges end as their operations complete. on_drained (if asked) follows. */
+/* Closes every connection now. Exchanges end as their operations complete. on_drained (if asked)
+ * follows. */
 void cx_http_abort(struct cx_http *http);
 size_t cx_http_connections(const struct cx_http *http);
 size_t cx_http_exchanges(const struct cx_http *http);
-/* Needs that it has drained (CX_CHECK). */
+/* Needs that it has drained, or never listened (CX_CHECK). */
 void cx_http_free(struct cx_http **http);
 
-/* ---- Exchange: what came ----------------------------------------------------------------------- */
+/* ---- Exchange: what came --------------------------------------------------------------------- */
 void *cx_exchange_context(struct cx_exchange *x); /* cx_http_options.context */
 void *cx_exchange_state(struct cx_exchange *x);   /* state_bytes of the route, zeroed */
-/* Memory that lives as long as the exchange (and so as any operation of it). Ceiling: 4 MiB beside body. */
+/* Memory that lives as long as the exchange (and so as any operation of it). Ceiling: 4 MiB beside
+ * body. */
 struct cx_arena *cx_exchange_arena(struct cx_exchange *x);
-/* Called when the exchange ends, latest first: for what the state owns outside the arena (json_t …). */
+/* Called when the exchange ends, latest first: for what the state owns outside the arena (json_t
+ * …). */
 void cx_exchange_defer(struct cx_exchange *x, void (*release)(void *arg), void *arg);
 const char *cx_exchange_param(struct cx_exchange *x, const char *name); /* of the path, decoded */
 const char *cx_exchange_query(struct cx_exchange *x,
@@ -158,22 +163,23 @@ const char *cx_exchange_token_name(struct cx_exchange *x);  /* NULL without a to
 uint64_t cx_exchange_left_ms(struct cx_exchange *x);        /* until the deadline */
 bool cx_exchange_accepts_gzip(struct cx_exchange *x);
 
-/* ---- Exchange: waiting ------------------------------------------------------------------------- */
-/* A blocking function of an endpoint. What it returns becomes the outcome; err goes into the reply's detail where the status
- * is below 500, and into the log otherwise. */
+/* ---- Exchange: waiting ----------------------------------------------------------------------- */
+/* A blocking function of an endpoint. What it returns becomes the outcome; err goes into the
+ * reply's detail where the status is below 500, and into the log otherwise. */
 typedef enum cx_status (*cx_exchange_work_fn)(void *arg, struct cx_err *err);
 /* Runs work(arg) on the lane and returns CX_STEP_WAIT; a full lane fails the exchange (503). */
 enum cx_step_result cx_exchange_work(struct cx_exchange *x, struct cx_lane *lane,
                                      enum cx_priority priority, cx_exchange_work_fn work,
                                      void *arg);
-/* For any other operation that has been started and will call cx_exchange_resume exactly once, never before this
- * step has returned. cancel (or NULL) asks it to hurry. */
+/* For any other operation that has been started and will call cx_exchange_resume exactly once,
+ * never before this step has returned. cancel (or NULL) asks it to hurry. */
 enum cx_step_result cx_exchange_wait(struct cx_exchange *x, void (*cancel)(void *op), void *op);
 void cx_exchange_resume(struct cx_exchange *x, enum cx_status status, const struct cx_err *err);
 /* How the last operation ended. */
 enum cx_status cx_exchange_outcome(struct cx_exchange *x, const char **detail);
 
-/* ---- Exchange: the answer ---------------------------------------------------------------------- */
+/* ---- Exchange: the answer -------------------------------------------------------------------- */
+/* The text goes to the client, except with a status of 500: then into the log alone. */
 enum cx_step_result cx_exchange_fail(struct cx_exchange *x, enum cx_status status,
                                      const char *format, ...) CX_PRINTF(3, 4);
 /* 422 with all of them (and takes their list); CX_STEP_NEXT if there is none. */

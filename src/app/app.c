@@ -8,6 +8,7 @@
  */
 #include "app/app_internal.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +27,7 @@
 #include "app/tokens.h"
 
 #define USER_AGENT "cortex/" CORTEX_VERSION
+#define LARGE_ALLOCATION_BYTES (256 * 1024)
 #define DEFAULT_OPENAI_MODEL "text-embedding-3-small"
 
 static int run(const struct app__cli *cli, struct cx_config *config);
@@ -99,6 +101,10 @@ static void prepare_process(void)
         files.rlim_cur = files.rlim_max;
         (void)setrlimit(RLIMIT_NOFILE, &files);
     }
+    /* A fixed threshold: large bodies are mapped by themselves and given back when they are freed, where
+     * glibc would otherwise learn to keep them. */
+    (void)mallopt(M_MMAP_THRESHOLD, LARGE_ALLOCATION_BYTES);
+    (void)mallopt(M_TRIM_THRESHOLD, 2 * LARGE_ALLOCATION_BYTES);
     json_object_seed(0); /* before there are threads: the seed is jansson's one global */
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Bearer tokens. Only digests are kept; a presented token is hashed and compared with all of them in
- * constant time, so neither time nor memory tells anything of the others.
+ * Bearer tokens. Only digests are kept; a presented token is hashed and compared with all of them
+ * in constant time, so neither time nor memory tells anything of the others.
  */
 #include "http/auth.h"
 
@@ -71,7 +71,7 @@ void cx_tokens_free(struct cx_tokens **t)
         return;
     }
     for (size_t i = 0; i < (*t)->count; i++) {
-        free((char *)(uintptr_t)(*t)->list[i].name);
+        free((char *)(*t)->list[i].name);
     }
     free((*t)->list);
     free(*t);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * One client connection: bytes in, and which state it is in. It owns its socket, what it has stashed
- * and, while there is one, its exchange. Reading goes on while an exchange works, up to a
+ * One client connection: bytes in, and which state it is in. It owns its socket, what it has
+ * stashed and, while there is one, its exchange. Reading goes on while an exchange works, up to a
  * bound, so that a client that leaves is noticed.
  *
  *   IDLE → HEAD → WORK ⇄ BODY          an exchange has the request
@@ -258,7 +258,8 @@ void connection__answered(struct connection *c, bool keep_alive)
 {
     struct cx_exchange *x = c->exchange;
     if (!keep_alive) {
-        /* A client that asked for the close itself sends nothing more that could reset the connection. */
+        /* A client that asked for the close itself sends nothing more that could reset the
+         * connection. */
         c->linger = x->request.keep_alive || !x->request.body_complete;
         connection__move(c, CONNECTION_STOPPED);
     } else if (!x->request.body_complete) {
@@ -272,7 +273,8 @@ void connection__answered(struct connection *c, bool keep_alive)
     c->exchange = NULL;
 }
 
-/* After everything that can change a connection: writes, decides what comes next, and what it waits for. */
+/* After everything that can change a connection: writes, decides what comes next, and what it
+ * waits for. */
 static void settle(struct connection *c)
 {
     if (c->state == CONNECTION_CLOSING) {

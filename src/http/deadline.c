@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Deadlines without a timer each: a list a kind, in order because all its members wait equally long, and one timer
- * for the earliest of all. A deadline that is stopped leaves the timer alone; it then fires for
- * nothing and looks again.
+ * Deadlines without a timer each: a list a kind, in order because all its members wait equally
+ * long, and one timer for the earliest of all. A deadline that is stopped leaves the timer alone;
+ * it then fires for nothing and looks again.
  */
 #include "http/http_internal.h"
 
@@ -33,6 +33,16 @@ void link__remove(struct link *link)
     link->previous->next = link->next;
     link->next = NULL;
     link->previous = NULL;
+}
+
+struct link *link__take_first(struct link *head)
+{
+    struct link *first = head->next;
+    if (first == head) {
+        return NULL;
+    }
+    link__remove(first);
+    return first;
 }
 
 bool link__empty(const struct link *head)

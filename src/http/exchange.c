@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * The exchange: one request and its answer. Here is the step runner, which alone advances an
- * exchange, its deadline, and the one place that drops it. An exchange whose client was answered or
- * has left while an operation is outstanding is abandoned: it lives on, unseen, until that operation
- * has completed.
+ * exchange, its deadline, and the one place that drops it. An exchange whose client was answered
+ * or has left while an operation is outstanding is abandoned: it lives on, unseen, until that
+ * operation has completed.
  *
  *   NEW → BODY → RUNNING ⇄ WAITING → (PACKING) → ANSWERED → dropped
  *                            WAITING, PACKING → ABANDONED → dropped
@@ -121,7 +121,7 @@ static void identify(struct cx_exchange *x)
     x->correlation_id = made != NULL ? cx_uuid4(&x->http->random, made) : x->request_id;
 }
 
-/* ---- Running ----------------------------------------------------------------------------------- */
+/* ---- Running --------------------------------------------------------------------------------- */
 
 void exchange__start(struct cx_exchange *x)
 {
@@ -210,7 +210,7 @@ static void fail_by_outcome(struct cx_exchange *x)
                          !ours && detail != NULL ? detail : cx_status_text(x->outcome), NULL);
 }
 
-/* ---- Ending ------------------------------------------------------------------------------------ */
+/* ---- Ending ---------------------------------------------------------------------------------- */
 
 void exchange__on_deadline(void *arg)
 {
@@ -279,11 +279,10 @@ void exchange__finish(struct cx_exchange *x, size_t bytes)
 
 void exchange__sweep(struct cx_http *http)
 {
-    while (!link__empty(&http->done)) {
+    struct link *link = NULL;
+    while ((link = link__take_first(&http->done)) != NULL) {
         struct cx_exchange *x =
-            (struct cx_exchange *)(void *)((char *)http->done.next -
-                                           offsetof(struct cx_exchange, queued));
-        link__remove(&x->queued);
+            (struct cx_exchange *)(void *)((char *)link - offsetof(struct cx_exchange, queued));
         exchange__drop(x);
     }
 }

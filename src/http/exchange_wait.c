@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What an exchange waits for: a job on a lane, another operation, the packing of its answer. Each completes
- * exactly once, onto the ready list, from which the exchanges go on one after the other.
+ * What an exchange waits for: a job on a lane, another operation, the packing of its answer. Each
+ * completes exactly once, onto the ready list, from which the exchanges go on one after the other.
  */
 #include "http/http_internal.h"
 
@@ -122,11 +122,10 @@ enum cx_status cx_exchange_outcome(struct cx_exchange *x, const char **detail)
 
 void exchange__run_ready(struct cx_http *http)
 {
-    while (!link__empty(&http->ready)) {
+    struct link *link = NULL;
+    while ((link = link__take_first(&http->ready)) != NULL) {
         struct cx_exchange *x =
-            (struct cx_exchange *)(void *)((char *)http->ready.next -
-                                           offsetof(struct cx_exchange, queued));
-        link__remove(&x->queued);
+            (struct cx_exchange *)(void *)((char *)link - offsetof(struct cx_exchange, queued));
         struct connection *c = x->connection;
         exchange__advance(x);
         if (c != NULL && c->exchange != x) {

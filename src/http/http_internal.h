@@ -11,9 +11,10 @@
  *   reply.c       what an answer is made of; reply_head.c its head; problem.c the body of a refusal
  *   observe.c     counters and log lines
  *
- * All of it on the loop thread. Work on a connection happens between server__enter and server__leave:
- * a completion that comes within is put on the ready list and runs before leave returns, so no two
- * exchanges are ever inside one another and the output scratch has one writer at a time.
+ * All of it on the loop thread. Work on a connection happens between server__enter and
+ * server__leave: a completion that comes within is put on the ready list and runs before leave
+ * returns, so no two exchanges are ever inside one another and the output scratch has one writer
+ * at a time.
  */
 #ifndef CORTEX_HTTP_INTERNAL_H
 #define CORTEX_HTTP_INTERNAL_H
@@ -27,14 +28,15 @@
 #include "http/request.h"
 #include "http/router.h"
 
-/* ---- Lists and deadlines ----------------------------------------------------------------------- */
+/* ---- Lists and deadlines --------------------------------------------------------------------- */
 struct link {
     struct link *next; /* both NULL: not in a list */
     struct link *previous;
 };
 void link__init(struct link *head);
 void link__append(struct link *head, struct link *link);
-void link__remove(struct link *link); /* nothing if it is in none */
+void link__remove(struct link *link);             /* nothing if it is in none */
+struct link *link__take_first(struct link *head); /* NULL: empty */
 bool link__empty(const struct link *head);
 
 /* A list whose members all wait equally long is in the order of their deadlines. */
@@ -53,7 +55,7 @@ void deadline__start(struct cx_http *http, struct deadlines *list, struct deadli
 void deadline__stop(struct deadline *deadline);
 void deadline__on_timer(void *http); /* the server's timer */
 
-/* ---- Server ------------------------------------------------------------------------------------ */
+/* ---- Server ---------------------------------------------------------------------------------- */
 struct route_info {
     const struct cx_route *route; /* NULL: what no route answers */
     const char *label;            /* the template, or "other" */
@@ -140,7 +142,7 @@ void server__check_drained(struct cx_http *http);
 void server__close_listeners(struct cx_http *http);
 const char *server__date(struct cx_http *http);
 
-/* ---- Connection -------------------------------------------------------------------------------- */
+/* ---- Connection ------------------------------------------------------------------------------ */
 enum connection_state {
     CONNECTION_IDLE,    /* between requests */
     CONNECTION_HEAD,    /* part of a head has come */
@@ -175,7 +177,7 @@ struct connection {
 };
 
 void connection__accept(struct listener *listener);
-/* Takes as much of the stash as can be taken, writes what is to be written, sees what comes next. */
+/* Takes of the stash what can be taken, writes what is to be written, sees what comes next. */
 void connection__proceed(struct connection *c);
 void connection__move(struct connection *c, enum connection_state to);
 /* The answer of its exchange is in the output. */
@@ -190,13 +192,13 @@ void connection__on_body_time(void *connection);
 void connection__on_write_time(void *connection);
 void connection__on_close_time(void *connection);
 
-/* ---- Output ------------------------------------------------------------------------------------ */
+/* ---- Output ---------------------------------------------------------------------------------- */
 /* Answers are appended to http->out by reply.c. */
 void output__flush(struct connection *c);
 /* Sends what is in http->out and then data, which it frees. */
 void output__flush_owned(struct connection *c, char *data, size_t len);
 
-/* ---- Exchange ---------------------------------------------------------------------------------- */
+/* ---- Exchange -------------------------------------------------------------------------------- */
 enum exchange_state {
     EXCHANGE_NEW,
     EXCHANGE_BODY,      /* collects its body */
@@ -241,37 +243,37 @@ struct cx_exchange {
     struct cx_exchange *next_spare;
     struct link link;
     struct link queued; /* ready or done */
-    enum exchange_state state;
     struct route_info *info;
     struct http_request request;
     struct cx_arena arena;
     void *user_state;
     struct http_defer *defers;
+    enum exchange_state state;
+    enum operation_kind operation;
+
     const char *params[ROUTER_PARAMS_MAX];
     size_t param_count;
     struct http_field *query; /* decoded on first use */
     size_t query_count;
-    bool query_read;
     const char *correlation_id;
-    char request_id[9];
     const char *token_name;
     const char *cors_origin; /* an allowed one */
-    bool openai;             /* refusals in OpenAI's shape */
-    bool limited;
     struct ratelimit_verdict rate;
 
     size_t step;
+    uint64_t started_ns;
     uint64_t step_started_ns;
-    enum operation_kind operation;
+    struct deadline deadline;
     struct cx_job *job;
-    struct exchange_work *work;
     void (*cancel)(void *op);
     void *op;
-    enum cx_status outcome;
     const char *outcome_detail;
-    struct deadline deadline;
-    uint64_t started_ns;
+    enum cx_status outcome;
 
+    char request_id[9];
+    bool query_read;
+    bool openai; /* refusals in OpenAI's shape */
+    bool limited;
     bool close; /* the connection ends with this answer */
     struct http_reply reply;
 };
@@ -293,7 +295,8 @@ void exchange__drop(struct cx_exchange *x);
 void exchange__sweep(struct cx_http *http); /* drops what is done; not from within a step */
 void exchange__run_ready(struct cx_http *http);
 void exchange__on_deadline(void *exchange);
-/* Waits for the packing of the reply's body instead of a step's operation. False: the lane is full. */
+/* Waits for the packing of the reply's body instead of a step's operation. False: the lane is
+ * full. */
 bool exchange__pack(struct cx_exchange *x, struct cx_lane *lane);
 void exchange__free_spares(struct cx_http *http);
 static inline bool exchange__is_head(const struct cx_exchange *x)
@@ -306,7 +309,7 @@ bool judge__head(struct cx_exchange *x);
 /* An address literal as 16 bytes, IPv4 as mapped. */
 bool judge__parse_address(struct cx_str text, uint8_t address[16]);
 
-/* ---- Reply ------------------------------------------------------------------------------------- */
+/* ---- Reply ----------------------------------------------------------------------------------- */
 /* fail without the rule of what a client may see: text goes out as it is. */
 enum cx_step_result reply__problem(struct cx_exchange *x, enum cx_status status, const char *text,
                                    json_t *errors);
@@ -328,7 +331,7 @@ struct problem {
 };
 void problem__write(const struct problem *p, struct cx_buf *out);
 
-/* ---- Observe ----------------------------------------------------------------------------------- */
+/* ---- Observe --------------------------------------------------------------------------------- */
 void observe__init(struct cx_http *http);
 void observe__answered(struct cx_exchange *x, size_t bytes);
 void observe__protocol_error(struct cx_http *http, enum cx_status status);

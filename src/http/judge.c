@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The order in which a request is judged, from top to bottom, all of it before a byte of its body is read: target →
- * who may ask (421, 403) → route (404, 405) → token (401, 403) → rate (429) → body (411, 413, 415).
+ * The order in which a request is judged, from top to bottom, all of it before a byte of its body
+ * is read: target → who may ask (421, 403) → route (404, 405) → token (401, 403) → rate (429) →
+ * body (411, 413, 415).
  */
 #include <arpa/inet.h>
 #include <stdio.h>

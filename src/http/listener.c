@@ -5,6 +5,7 @@
 #include "http/http_internal.h"
 
 #include <arpa/inet.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -15,7 +16,8 @@ static enum cx_status parse_address(const char *text, struct sockaddr_storage *o
                                     struct cx_err *err);
 static bool is_loopback(const struct sockaddr_storage *address);
 static struct listener *add_listener(struct cx_http *http);
-static enum cx_status start_listening(struct listener *l, struct cx_err *err);
+static enum cx_status start_listening(struct listener *l, const char *where, struct cx_err *err);
+static void give_up(struct listener *l);
 static void on_connection(uv_stream_t *stream, int error);
 static void on_listener_closed(uv_handle_t *handle);
 
@@ -23,7 +25,7 @@ enum cx_status cx_http_listen(struct cx_http *http, const char *address, int *po
                               struct cx_err *err)
 {
     CX_ASSERT_LOOP();
-    struct sockaddr_storage name;
+    struct sockaddr_storage name = { .ss_family = AF_UNSPEC };
     const enum cx_status status = parse_address(address, &name, err);
     if (status != CX_OK) {
         return status;
@@ -33,9 +35,10 @@ enum cx_status cx_http_listen(struct cx_http *http, const char *address, int *po
     const unsigned flags = name.ss_family == AF_INET6 ? UV_TCP_IPV6ONLY : 0;
     const int error = uv_tcp_bind(&l->tcp, (const struct sockaddr *)&name, flags);
     if (error != 0) {
+        give_up(l);
         return cx_err_set(err, CX_INVALID, "cannot bind %s: %s", address, uv_strerror(error));
     }
-    const enum cx_status listening = start_listening(l, err);
+    const enum cx_status listening = start_listening(l, address, err);
     if (listening != CX_OK) {
         return listening;
     }
@@ -61,10 +64,13 @@ enum cx_status cx_http_listen_fd(struct cx_http *http, int fd, struct cx_err *er
     l->guarded = is_loopback(&name) || http->options.check_host;
     const int error = uv_tcp_open(&l->tcp, fd);
     if (error != 0) {
+        give_up(l);
         (void)close(fd);
         return cx_err_set(err, CX_INVALID, "descriptor %d: %s", fd, uv_strerror(error));
     }
-    return start_listening(l, err);
+    char where[32];
+    snprintf(where, sizeof where, "descriptor %d", fd);
+    return start_listening(l, where, err);
 }
 
 /* "127.0.0.1:4949" or "[::1]:4949". */
@@ -96,7 +102,8 @@ static bool is_loopback(const struct sockaddr_storage *address)
     if (address->ss_family == AF_INET) {
         return ntohl(((const struct sockaddr_in *)address)->sin_addr.s_addr) >> 24 == 127;
     }
-    return IN6_IS_ADDR_LOOPBACK(&((const struct sockaddr_in6 *)address)->sin6_addr);
+    return memcmp(&((const struct sockaddr_in6 *)address)->sin6_addr, &in6addr_loopback,
+                  sizeof in6addr_loopback) == 0;
 }
 
 static struct listener *add_listener(struct cx_http *http)
@@ -111,13 +118,24 @@ static struct listener *add_listener(struct cx_http *http)
     return l;
 }
 
-static enum cx_status start_listening(struct listener *l, struct cx_err *err)
+static enum cx_status start_listening(struct listener *l, const char *where, struct cx_err *err)
 {
     const int error = uv_listen((uv_stream_t *)&l->tcp, BACKLOG, on_connection);
     if (error != 0) {
-        return cx_err_set(err, CX_INVALID, "cannot listen: %s", uv_strerror(error));
+        give_up(l);
+        return cx_err_set(err, CX_INVALID, "cannot listen on %s: %s", where, uv_strerror(error));
     }
     return CX_OK;
+}
+
+/* The newest listener came to nothing. Its handle closes on its own, maybe after the server is
+ * gone. */
+static void give_up(struct listener *l)
+{
+    l->http->listeners = l->next;
+    l->http->listeners_open--;
+    l->http = NULL;
+    uv_close((uv_handle_t *)&l->tcp, on_listener_closed);
 }
 
 static void on_connection(uv_stream_t *stream, int error)
@@ -144,7 +162,9 @@ static void on_listener_closed(uv_handle_t *handle)
 {
     struct listener *l = handle->data;
     struct cx_http *http = l->http;
-    http->listeners_open--;
     free(l);
-    server__check_drained(http);
+    if (http != NULL) {
+        http->listeners_open--;
+        server__check_drained(http);
+    }
 }

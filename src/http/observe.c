@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What an operator sees of requests: counters and log lines. Labels are route templates, never paths,
- * and no line carries a query string, where a token may stand.
+ * What an operator sees of requests: counters and log lines. Labels are route templates, never
+ * paths, and no line carries a query string, where a token may stand.
  */
 #include "http/http_internal.h"
 

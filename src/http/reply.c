@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The answer: headers that an endpoint sets, the head, and the body as it is, compressed or left out.
- * Everything is written into the server's output scratch at once, because an exchange answers only
- * when it is its connection's turn.
+ * The answer: headers that an endpoint sets, the head, and the body as it is, compressed or left
+ * out. Everything is written into the server's output scratch at once, because an exchange answers
+ * only when it is its connection's turn.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,7 +30,7 @@ static void send_answer(struct cx_exchange *x, struct cx_buf *owned, struct cx_s
 static bool may_keep_alive(const struct cx_exchange *x);
 static bool text_is_clean(const char *text);
 
-/* ---- Headers ----------------------------------------------------------------------------------- */
+/* ---- Headers --------------------------------------------------------------------------------- */
 
 void cx_exchange_set_header(struct cx_exchange *x, const char *name, const char *value)
 {
@@ -76,7 +76,7 @@ void cx_exchange_set_cache_control(struct cx_exchange *x, const char *value)
     x->reply.cache_control = text_is_clean(value) ? cx_arena_strdup(&x->arena, value) : NULL;
 }
 
-/* ---- Refusals ---------------------------------------------------------------------------------- */
+/* ---- Refusals -------------------------------------------------------------------------------- */
 
 enum cx_step_result cx_exchange_fail(struct cx_exchange *x, enum cx_status status,
                                      const char *format, ...)
@@ -135,7 +135,7 @@ enum cx_step_result reply__problem(struct cx_exchange *x, enum cx_status status,
     return CX_STEP_FAILED;
 }
 
-/* ---- Answers ----------------------------------------------------------------------------------- */
+/* ---- Answers --------------------------------------------------------------------------------- */
 
 enum cx_step_result cx_exchange_reply_json(struct cx_exchange *x, int http_status, json_t *steals)
 {
@@ -197,17 +197,18 @@ static enum cx_step_result answer(struct cx_exchange *x, const char *content_typ
         send_answer(x, NULL, (struct cx_str){ NULL, 0 }, false);
         return CX_STEP_REPLIED;
     }
-    if (!x->reply.varies || !cx_exchange_accepts_gzip(x) ||
-        reply__sets_header(x, "Content-Encoding", NULL)) {
-        send_answer(x, owned, body, false);
-    } else if (gzip.p != NULL) {
-        send_answer(x, NULL, gzip, true);
-    } else if (body.len <= GZIP_AT_ONCE) {
-        const bool smaller = zip_now(x, &body);
-        send_answer(x, smaller ? NULL : owned, body, smaller);
-    } else if (!pack(x, owned, body)) {
-        send_answer(x, owned, body, false);
+    const bool zip = x->reply.varies && cx_exchange_accepts_gzip(x) &&
+                     !reply__sets_header(x, "Content-Encoding", NULL);
+    bool zipped = false;
+    if (zip && gzip.p != NULL) {
+        body = gzip;
+        zipped = true;
+    } else if (zip && body.len <= GZIP_AT_ONCE) {
+        zipped = zip_now(x, &body);
+    } else if (zip && pack(x, owned, body)) {
+        return CX_STEP_REPLIED;
     }
+    send_answer(x, zipped ? NULL : owned, body, zipped);
     return CX_STEP_REPLIED;
 }
 

@@ -85,8 +85,8 @@ static bool refuse(struct http_request *r, enum cx_status status, const char *te
     return false;
 }
 
-/* What a lenient reader would see otherwise than a strict one: control bytes (a CR alone, NUL), lines that
- * begin with a space (folded) or have no name. Counts the field lines. */
+/* What a lenient reader would see otherwise than a strict one: control bytes (a CR alone, NUL),
+ * lines that begin with a space (folded) or have no name. Counts the field lines. */
 static bool check_lines(struct http_request *r, struct cx_str head, size_t *field_lines)
 {
     const char *line = head.p;
@@ -155,8 +155,8 @@ static bool run_parser(struct http_request *r, struct cx_str head)
     }
     for (size_t i = 0; i < r->field_count; i++) {
         /* The head is our own copy: a colon follows the name, a CR or white space the value. */
-        ((char *)(uintptr_t)r->fields[i].name)[r->fields[i].name_len] = '\0';
-        ((char *)(uintptr_t)r->fields[i].value)[r->fields[i].value_len] = '\0';
+        ((char *)r->fields[i].name)[r->fields[i].name_len] = '\0';
+        ((char *)r->fields[i].value)[r->fields[i].value_len] = '\0';
     }
     r->keep_alive =
         llhttp_should_keep_alive(&r->parser) != 0 && (r->parser.flags & F_CONNECTION_CLOSE) == 0;
@@ -236,7 +236,8 @@ static enum http_known known_name(struct cx_str name)
 
 static int on_headers_complete(llhttp_t *parser)
 {
-    /* An offer to upgrade may be ignored (RFC 9110 7.8), but would make llhttp stop behind the message. */
+    /* An offer to upgrade may be ignored (RFC 9110 7.8), but would make llhttp stop behind the
+     * message. */
     parser->upgrade = 0;
     return HPE_PAUSED;
 }

@@ -70,14 +70,16 @@ struct http_request {
 };
 
 enum http_scan { SCAN_MORE, SCAN_HEAD, SCAN_FAILED };
-/* data: all bytes since the first of the head, without blank lines in front. *scanned starts at 0 and is kept between
- * calls; with SCAN_HEAD it is the length of the head, blank line included. On SCAN_FAILED fault and text are set. */
+/* data: all bytes since the first of the head, without blank lines in front. *scanned starts at 0
+ * and is kept between calls; with SCAN_HEAD it is the length of the head, blank line included. On
+ * SCAN_FAILED fault and text are set. */
 enum http_scan request__scan(struct cx_str data, const struct cx_http_limits *limits,
                              size_t *scanned, enum cx_status *fault, const char **text);
 /* head: as found by scan; copied into the arena. False: fault and fault_text say why. */
 bool request__parse(struct http_request *r, struct cx_str head, const struct cx_http_limits *limits,
                     struct cx_arena *arena);
-/* Between parse and the first feed: how large the body may become. False (413) when its stated length is beyond. */
+/* Between parse and the first feed: how large the body may become. False (413) when its stated
+ * length is beyond. */
 bool request__expect_body(struct http_request *r, size_t limit);
 /* From now on the body is read off and dropped, up to limit bytes. */
 void request__discard_body(struct http_request *r, size_t limit);

@@ -77,7 +77,8 @@ static enum cx_status add_route(struct router *router, const struct cx_route *ro
             return cx_err_set(err, CX_INVALID, "route %s %s: twice", route->method, route->path);
         }
     }
-    node->routes = cx_realloc_array(node->routes, node->route_count + 1, sizeof *node->routes);
+    node->routes =
+        cx_realloc_array(node->routes, node->route_count + 1, sizeof(const struct cx_route *));
     node->routes[node->route_count++] = route;
     describe_methods(node);
     return CX_OK;

@@ -16,10 +16,9 @@ struct router_match {
     struct cx_str values[ROUTER_PARAMS_MAX]; /* undecoded, in the order of the path */
     size_t value_count;
     const char *allow; /* of the path: "GET, HEAD, OPTIONS" */
-    bool
-        openai; /* a route with this first segment answers in OpenAI's shape; set for unknown paths too */
+    bool openai;       /* so answers a route with this first segment; set for unknown paths too */
 };
-/* CX_INVALID names the route that cannot be: no leading '/', the same twice, too many parameters. */
+/* CX_INVALID names the route that cannot be: no leading '/', twice the same, too deep. */
 enum cx_status router__new(const struct cx_route *routes, size_t count, struct router **out,
                            struct cx_err *err) CX_MUST_CHECK;
 void router__free(struct router **router);

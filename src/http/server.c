@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The server: what all connections share, its listeners, and the end of both. Owns the routes' table, the
- * tokens, the rate limit, the shared buffers.
+ * The server: what all connections share, its listeners, and the end of both. Owns the routes'
+ * table, the tokens, the rate limit, the shared buffers.
  */
 #include "http/http_internal.h"
 
@@ -153,9 +153,9 @@ static char **copy_list(const char *const *list)
 static void free_list(const char *const *list)
 {
     for (size_t i = 0; list[i] != NULL; i++) {
-        free((char *)(uintptr_t)list[i]);
+        free((char *)list[i]);
     }
-    free((void *)(uintptr_t)list);
+    free((void *)list);
 }
 
 void cx_http_set_tokens(struct cx_http *http, struct cx_tokens *tokens)
@@ -182,7 +182,7 @@ size_t cx_http_exchanges(const struct cx_http *http)
     return http->exchange_count;
 }
 
-/* ---- Work -------------------------------------------------------------------------------------- */
+/* ---- Work ------------------------------------------------------------------------------------ */
 
 void server__enter(struct cx_http *http)
 {
@@ -211,7 +211,7 @@ const char *server__date(struct cx_http *http)
     return http->date;
 }
 
-/* ---- The end ----------------------------------------------------------------------------------- */
+/* ---- The end --------------------------------------------------------------------------------- */
 
 void cx_http_drain(struct cx_http *http, void (*on_drained)(void *ctx), void *ctx)
 {
