@@ -157,11 +157,9 @@ const char *cx_exchange_header(struct cx_exchange *x,
                                const char *name); /* any case; several are joined by ", " */
 struct cx_str cx_exchange_body(struct cx_exchange *x);
 const char *cx_exchange_correlation_id(struct cx_exchange *x);
-const char *cx_exchange_request_id(struct cx_exchange *x);
 const char *cx_exchange_traceparent(struct cx_exchange *x); /* NULL = none that is valid */
 const char *cx_exchange_token_name(struct cx_exchange *x);  /* NULL without a token */
 uint64_t cx_exchange_left_ms(struct cx_exchange *x);        /* until the deadline */
-bool cx_exchange_accepts_gzip(struct cx_exchange *x);
 
 /* ---- Exchange: waiting ----------------------------------------------------------------------- */
 /* A blocking function of an endpoint. What it returns becomes the outcome; err goes into the

@@ -100,11 +100,6 @@ const char *cx_exchange_correlation_id(struct cx_exchange *x)
     return x->correlation_id;
 }
 
-const char *cx_exchange_request_id(struct cx_exchange *x)
-{
-    return x->request_id;
-}
-
 const char *cx_exchange_traceparent(struct cx_exchange *x)
 {
     const char *value = cx_exchange_header(x, "traceparent");
@@ -122,7 +117,7 @@ uint64_t cx_exchange_left_ms(struct cx_exchange *x)
     return x->deadline.at_ms > now_ms ? x->deadline.at_ms - now_ms : 0;
 }
 
-bool cx_exchange_accepts_gzip(struct cx_exchange *x)
+bool exchange__accepts_gzip(struct cx_exchange *x)
 {
     if (x->request.known[KNOWN_ACCEPT_ENCODING] == NULL) {
         return false;

@@ -291,6 +291,7 @@ void exchange__advance(struct cx_exchange *x);
 void exchange__client_gone(struct cx_exchange *x);
 /* After the answer is in the output. */
 void exchange__finish(struct cx_exchange *x, size_t bytes);
+bool exchange__accepts_gzip(struct cx_exchange *x);
 void exchange__drop(struct cx_exchange *x);
 void exchange__sweep(struct cx_http *http); /* drops what is done; not from within a step */
 void exchange__run_ready(struct cx_http *http);

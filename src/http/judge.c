@@ -35,13 +35,10 @@ static struct cx_str value_of(const struct http_field *field);
 bool judge__head(struct cx_exchange *x)
 {
     struct router_match match = { .route = NULL };
-    if (!judge_target(x)) {
-        return false;
-    }
     /* Looked up before its turn, because the route decides in which shape refusals are told. */
     (void)router__find(x->http->router, x->request.method, x->request.path, &match);
     x->openai = match.openai;
-    return judge_asker(x) && judge_route(x, &match) && judge_server(x) && judge_token(x) &&
+    return judge_target(x) && judge_asker(x) && judge_route(x, &match) && judge_server(x) && judge_token(x) &&
            judge_rate(x) && judge_body(x);
 }
 

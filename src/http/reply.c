@@ -197,7 +197,7 @@ static enum cx_step_result answer(struct cx_exchange *x, const char *content_typ
         send_answer(x, NULL, (struct cx_str){ NULL, 0 }, false);
         return CX_STEP_REPLIED;
     }
-    const bool zip = x->reply.varies && cx_exchange_accepts_gzip(x) &&
+    const bool zip = x->reply.varies && exchange__accepts_gzip(x) &&
                      !reply__sets_header(x, "Content-Encoding", NULL);
     bool zipped = false;
     if (zip && gzip.p != NULL) {
