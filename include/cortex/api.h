@@ -45,6 +45,8 @@ void cx_api_set_vector(struct cx_api *api, struct cx_vector *vector);
 
 enum cx_api_phase { CX_API_STARTING, CX_API_READY, CX_API_DRAINING };
 void cx_api_set_phase(struct cx_api *api, enum cx_api_phase phase);
+/* Something that health speaks of has changed: looks again now rather than in a while. */
+void cx_api_check_health(struct cx_api *api);
 /* Ends the background checks, so that the lanes can become empty. */
 void cx_api_stop(struct cx_api *api);
 /* True while nothing of the api is on a lane. */

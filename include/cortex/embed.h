@@ -109,38 +109,42 @@ struct cx_batcher_options { /* cx_batcher_defaults first, then what is to differ
     struct cx_lane *read_lane;
     struct cx_lane *write_lane;
 
-    uint64_t window_ms;          /* how long a text waits for company; 0 = not */
-    unsigned calls_max;          /* of the provider, at once; at least 2 */
-    unsigned document_calls_max; /* of these for documents; less than calls_max, so that a query finds one */
-    size_t inputs_max;           /* a call */
-    size_t tokens_max;           /* a call */
-    size_t input_tokens_max;     /* a text; what is longer is cut and counted as truncated */
-    size_t queue_texts_max;      /* held in all, those under way included */
+    uint64_t window_ms; /* how long a text waits for company; 0 = not */
+    unsigned calls_max; /* of the provider, at once; at least 2 */
+    /* Of these for documents: fewer than calls_max, so that a query always finds one. */
+    unsigned document_calls_max;
+    size_t inputs_max;       /* a call */
+    size_t tokens_max;       /* a call */
+    size_t input_tokens_max; /* a text; what is longer is cut and counted as truncated */
+    size_t queue_texts_max;  /* held in all, those under way included */
     size_t queue_bytes_max;
 
     size_t cache_memory_bytes; /* 0 = none */
     size_t cache_disk_rows;    /* 0 = none */
     size_t cache_disk_bytes;   /* of vectors */
 
-    unsigned attempts_max;    /* calls for one batch; 1 = nothing is tried again */
-    uint64_t retry_base_ms;   /* full jitter: 0 to base · 2^n … */
-    uint64_t retry_cap_ms;    /* … but at most this */
-    unsigned retry_percent;   /* of calls that may be second tries … */
-    unsigned retry_reserve;   /* … and so many more a minute */
-    uint64_t pause_max_ms;    /* the longest Retry-After that is believed */
-    unsigned breaker_failures; /* in a row, to open; 0 = no breaker */
+    unsigned attempts_max;      /* calls for one batch; 1 = nothing is tried again */
+    uint64_t retry_base_ms;     /* full jitter: 0 to base · 2^n … */
+    uint64_t retry_cap_ms;      /* … but at most this */
+    unsigned retry_percent;     /* of calls that may be second tries … */
+    unsigned retry_reserve;     /* … and so many more a minute */
+    uint64_t pause_max_ms;      /* the longest Retry-After that is believed */
+    unsigned breaker_failures;  /* in a row, to open; 0 = no breaker */
     unsigned breaker_successes; /* in a row, to close */
     uint64_t breaker_open_ms;
-    uint64_t breaker_slow_ms; /* a call that everybody waited for in vain for so long is a failure */
+    /* A call that everybody waited for in vain, for at least so long, is a failure. */
+    uint64_t breaker_slow_ms;
 
-    /* Any thread. NULL = a third of the bytes. cut: bytes of the longest prefix, of whole characters, of
-     * at most max_tokens; NULL = by bytes. */
+    /* Any thread. NULL = a third of the bytes. cut: bytes of the longest prefix, of whole characters,
+     * of at most max_tokens; NULL = by bytes. */
     size_t (*count_tokens)(void *ctx, struct cx_str text);
     size_t (*cut_tokens)(void *ctx, struct cx_str text, size_t max_tokens);
     void *tokens_ctx;
-    void (*on_circuit)(void *ctx, enum cx_circuit state); /* after a change; not to call back; NULL */
+    /* After each change; must not call the embedder. NULL = nobody listens. */
+    void (*on_circuit)(void *ctx, enum cx_circuit state);
     void *circuit_ctx;
-    uint64_t (*now_ms)(void *ctx); /* monotonic; NULL = the clock. Given, the timer serves only what is due */
+    /* Monotonic; NULL = the clock. Where it is given, the timer fires for what is due already only. */
+    uint64_t (*now_ms)(void *ctx);
     void *now_ctx;
 };
 /* remote: a service that costs time and money. Else one on this machine: no window, no retries, no

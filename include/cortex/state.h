@@ -25,6 +25,8 @@ extern const size_t cx_state_migration_count;
 #define CX_FACT_MAX_BYTES 2048
 #define CX_SUMMARY_MAX_BYTES 4096
 #define CX_RESOURCE_MAX_BYTES 65536 /* of the metadata's JSON, and of the four strings together */
+#define CX_STATE_MAX_COUNT 10000    /* resources; and facts */
+#define CX_STATE_MAX_BYTES 8388608  /* of all resources; and of all facts. Beyond: CX_CONFLICT */
 
 /* Resource: {"id","kind","name","uri","metadata"}, exactly these keys. *out: array, ordered by
  * id; the caller owns it. */
@@ -104,7 +106,7 @@ void cx_pack_free(struct cx_pack **pack);
 void cx_key_id(struct cx_str signing_key, char id[17]);
 /* Packs in the database, newest first. {"snapshots": [{"id", "session", "generated_at",
  * "expires_at", "version", "key_id", "size_bytes", "snapshot": the pack as built, where asked
- * for}], "cursor": string|null}. Any connection. */
+ * for}], "cursor": string|null}. A page with packs ends early at 8 MiB. Any connection. */
 struct cx_snapshot_query {
     struct cx_str session; /* p NULL = of all */
     int64_t since_us;      /* made after that time; 0 = all */

@@ -54,6 +54,9 @@ enum cx_status cx_store_checkpoint(struct cx_store *store, bool truncate, struct
 /* True after an I/O error of the writer: nothing may be acknowledged any more, the process must
  * end and look again at what is on disk. Any thread. */
 bool cx_store_failed(const struct cx_store *store);
+/* Whether the open database is still the file of that name. Where someone has removed or replaced it,
+ * or its WAL, what is written would not be found again: that too marks the store failed. Any worker. */
+bool cx_store_in_place(struct cx_store *store);
 
 /* ---- Statements --------------------------------------------------------------------------------
  * cx_db_prepare gives a statement from the connection's cache, reset and unbound; sql is a string

@@ -26,7 +26,8 @@ struct cx_vector_options {
     unsigned dimension;     /* 0 = learned from the first vector */
     size_t index_bytes_max; /* ceiling of the index: CX_OVERLOADED beyond, nothing stored */
 };
-/* Reads every vector into memory. CX_CONFLICT where the collection belongs to another model: err names both. */
+/* Reads every vector into memory. CX_CONFLICT where the collection belongs to another model: err names
+ * both. One whose vectors clients bring is opened whatever model is configured. */
 enum cx_status cx_vector_open(struct cx_db *db, const struct cx_vector_options *options,
                               struct cx_vector **out, struct cx_err *err) CX_MUST_CHECK;
 void cx_vector_free(struct cx_vector **v);
@@ -38,22 +39,40 @@ struct cx_document {
     struct cx_str uri;
     struct cx_str summary;  /* p NULL = none */
     struct cx_str metadata; /* JSON object text, compact */
-    const float *vector;    /* dimension floats, length 1; NULL only for an unchanged document */
+    const float *vector;    /* dimension floats, length 1; NULL: see pending */
     unsigned dimension;
+    bool own_vector; /* the client brought it; else the embedder made it */
+    /* Without a vector: it may be stored all the same, and waits for one. Else only an unchanged
+     * document has none. */
+    bool pending;
 };
 /* Hash of collection, uri and content: the same document sent twice is one. id: 32 hex digits + NUL. */
 void cx_document_make_id(struct cx_str collection, struct cx_str uri, struct cx_str content,
                          char id[33]);
-/* For each document whether its stored content is the same under the same model, and so needs no embedding. Reader or writer. */
+/* For each document whether its stored content is the same, with a vector of the same model, and so
+ * needs no embedding. Reader or writer. */
 enum cx_status cx_vector_unchanged(struct cx_vector *v, struct cx_db *db,
                                    const struct cx_document *docs, size_t count, bool *unchanged,
                                    struct cx_err *err) CX_MUST_CHECK;
+/* Whose vectors the collection holds. Its first document decides; with the last one it is free again. */
+enum cx_vector_owner {
+    CX_OWNER_NONE,     /* no documents: the next one decides */
+    CX_OWNER_EMBEDDER, /* the configured one's; a client's are taken where they have its dimension */
+    CX_OWNER_CLIENT,   /* those that clients bring: each document brings one, and each query */
+};
+/* What cx_vector_put would refuse of these documents as things stand (CX_CONFLICT, CX_INVALID), vector
+ * being NULL where it is still to be made. A hint, before work is spent on them: put decides. Any
+ * thread, without a database. */
+enum cx_status cx_vector_check(const struct cx_vector *v, const struct cx_document *docs,
+                               size_t count, struct cx_err *err) CX_MUST_CHECK;
 struct cx_vector_put {
     size_t indexed; /* new */
     size_t updated; /* replaced content, or new uri, summary or metadata */
-    size_t unchanged;
+    size_t unchanged; /* what it lacked, its vector, may have come all the same */
+    size_t pending;   /* of all of these: those that have no vector now */
 };
-/* One transaction: all or nothing. Then the index has them too. */
+/* One transaction: all or nothing. Then the index has them too. Into an empty collection all documents
+ * bring a vector of their own if the first one does: the collection is then theirs. */
 enum cx_status cx_vector_put(struct cx_vector *v, struct cx_db *db, const struct cx_document *docs,
                              size_t count, struct cx_vector_put *out,
                              struct cx_err *err) CX_MUST_CHECK;
@@ -63,9 +82,41 @@ enum cx_status cx_vector_get(struct cx_vector *v, struct cx_db *db, struct cx_st
 /* *deleted: how many of the ids were there. */
 enum cx_status cx_vector_delete(struct cx_vector *v, struct cx_db *db, const struct cx_str *ids,
                                 size_t count, size_t *deleted, struct cx_err *err) CX_MUST_CHECK;
-/* {"documents": [{"doc_id","uri","summary","metadata"}], "cursor": string|null}, by doc_id. */
+/* {"documents": [{"doc_id","uri","summary","metadata"}], "cursor": string|null}, by doc_id. A page ends early at 4 MiB. */
 enum cx_status cx_vector_list(struct cx_vector *v, struct cx_db *db, struct cx_str cursor,
                               size_t limit, json_t **out, struct cx_err *err) CX_MUST_CHECK;
+
+/* ---- Pending documents -------------------------------------------------------------------------
+ * In a collection of the embedder a document may be stored before it has a vector: it is found by its
+ * words at once, in a hybrid search its vector leg counts 0, and a semantic search does not know it.
+ * That its vector is missing is all that is kept of it: the queue is as durable as the documents.
+ */
+struct cx_vector_waiting {
+    int64_t id; /* in the order in which documents came; never used again */
+    uint8_t content_hash[32];
+    struct cx_str doc_id;
+    struct cx_str content;
+};
+/* Owner: who has asked for it. */
+struct cx_vector_pending {
+    struct cx_vector_waiting *items; /* ascending by id; they borrow from text */
+    size_t count;
+    int64_t last; /* the last id that was looked at: `after` of the next call; 0 = the end is reached */
+    char *text;
+};
+/* Pending documents with an id over `after`: at most `limit`, and only the first where they have more
+ * than `bytes` of content together. Reader. */
+enum cx_status cx_vector_pending(struct cx_vector *v, struct cx_db *db, int64_t after, size_t limit,
+                                 size_t bytes, struct cx_vector_pending *out,
+                                 struct cx_err *err) CX_MUST_CHECK;
+void cx_vector_pending_free(struct cx_vector_pending *pending);
+/* Their vectors, row after row, of length 1 (or zero). A document that is no longer pending, or has
+ * another content by now, is skipped. One transaction: all or nothing. *filled: how many got theirs.
+ * Write lane. */
+enum cx_status cx_vector_fill(struct cx_vector *v, struct cx_db *db,
+                              const struct cx_vector_waiting *items, size_t count,
+                              const float *vectors, unsigned dimension, size_t *filled,
+                              struct cx_err *err) CX_MUST_CHECK;
 
 /* ---- Search ------------------------------------------------------------------------------------ */
 enum cx_search_mode { CX_SEARCH_SEMANTIC, CX_SEARCH_KEYWORD, CX_SEARCH_HYBRID };
@@ -74,6 +125,7 @@ struct cx_search {
     struct cx_str query; /* may be empty where vector is given */
     const float *vector; /* of the query, length 1; NULL in keyword mode */
     unsigned dimension;
+    bool own_vector; /* the client brought it: CX_CONFLICT without where the documents' are so too */
     size_t top_k;
     enum cx_search_mode mode;
     bool has_min_score;
@@ -82,7 +134,7 @@ struct cx_search {
     const json_t *filter; /* object of equalities: missing keys, null, arrays, "a.b"; or NULL */
 };
 /* The candidates and their scores, exact over all documents that pass the filter; then the rows of the best. *hits: array of Hit, best first,
- * ties by doc_id. hybrid = 0.6 · bm25/max + 0.4 · cos/max, a leg whose maximum is not positive counting 0. */
+ * ties by doc_id. CX_TOO_LARGE where they hold more than 64 MiB. hybrid = 0.6 · bm25/max + 0.4 · cos/max, a leg whose maximum is not positive counting 0. */
 enum cx_status cx_vector_search(struct cx_vector *v, struct cx_db *db,
                                 const struct cx_search *search, json_t **hits,
                                 struct cx_err *err) CX_MUST_CHECK;
@@ -90,8 +142,12 @@ enum cx_status cx_vector_search(struct cx_vector *v, struct cx_db *db,
 /* Any thread, without a database: for health and metrics. */
 struct cx_vector_figures {
     size_t documents;
+    size_t pending; /* of these */
     size_t index_bytes;
-    unsigned dimension;
+    enum cx_vector_owner owner;
+    unsigned dimension;   /* without documents: of the configured model; 0 = not known yet */
+    const char *provider; /* of the vectors: "client" where clients bring them; the store's */
+    const char *model;
 };
 void cx_vector_figures(const struct cx_vector *v, struct cx_vector_figures *out);
 /* FTS5 query of a text: its words quoted, joined by OR, without stop words. Empty when no word is left. */

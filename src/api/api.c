@@ -6,6 +6,8 @@
 
 #include <stdlib.h>
 
+#include "cortex/metrics.h"
+
 enum cx_status cx_api_new(const struct cx_api_options *options, struct cx_api **out,
                           struct cx_err *err)
 {
@@ -19,6 +21,7 @@ enum cx_status cx_api_new(const struct cx_api_options *options, struct cx_api **
         free(api);
         return status;
     }
+    api->answers_gauge = cx_metrics_series(CX_M_API_EMBEDDING_ANSWER_BYTES, "");
     api__routes_make(api);
     api__health_start(api);
     *out = api;

@@ -46,6 +46,8 @@ struct cx_api {
     uint64_t started_ns;
     struct api__health health;
     struct api__snapshots snapshots;
+    size_t answers_bytes; /* openai_compat.c: of the answers under way */
+    struct cx_series *answers_gauge;
 };
 
 static inline struct cx_api *api__of(struct cx_exchange *x)
@@ -65,16 +67,20 @@ extern const struct api__endpoint api__healthz, api__ready, api__metrics;
 /* snapshot.c */
 enum cx_status api__snapshots_open(struct cx_api *api, struct cx_err *err);
 void api__snapshots_free(struct cx_api *api);
-/* The state has changed and the change is on disk. */
-void api__state_changed(struct cx_api *api, uint64_t version);
+/* A change of the state is on disk; 0 = it is not known which version that made. False if it is known
+ * already, so that nothing has changed. */
+bool api__state_changed(struct cx_api *api, uint64_t version);
 extern const struct api__endpoint api__snapshot;
 
 /* snapshot_list.c */
 extern const struct api__endpoint api__snapshots;
 
-/* state.c */
+/* resources.c */
 extern const struct api__endpoint api__discover, api__resource_get, api__resource_put,
-    api__resource_delete, api__facts_get, api__fact_add, api__fact_delete, api__summary_get,
+    api__resource_delete;
+
+/* facts.c */
+extern const struct api__endpoint api__facts_get, api__fact_add, api__fact_delete, api__summary_get,
     api__summary_put;
 
 /* ingest.c */
@@ -87,20 +93,43 @@ extern const struct api__endpoint api__documents_list, api__document_get, api__d
 /* search.c */
 extern const struct api__endpoint api__search;
 
-/* body.c: bodies over this are parsed on a lane. */
-#define API_INLINE_BODY_BYTES ((size_t)64 * 1024)
+/* openai_compat.c */
+extern const struct api__endpoint api__embeddings;
+
+/* openai_models.c */
+extern const struct api__endpoint api__models, api__model;
+
+/* answer.c: JSON over this is parsed and freed on a lane. */
+#define API_INLINE_BODY_BYTES ((size_t)16 * 1024)
+#define API_ANSWER_MAX_BYTES ((size_t)64 * 1024 * 1024)
+
+struct api__body {
+    struct cx_api *api;
+    struct cx_str text; /* the exchange's */
+    json_t *json;       /* owned */
+};
+/* The end of a step: parses the exchange's body, here or on the cpu lane. The next step finds
+ * body->json. It is the endpoint's to free when the exchange ends, after what borrows from it. */
+enum cx_step_result api__body_parse(struct cx_exchange *x, struct api__body *body);
+void api__body_free(struct api__body *body);
+/* Worker: a value as the bytes of an answer, for cx_exchange_reply_buf; value is stolen and freed. out
+ * is the caller's to free. CX_TOO_LARGE beyond API_ANSWER_MAX_BYTES. */
+enum cx_status api__write_answer(json_t *value, struct cx_buf *out,
+                                 struct cx_err *err) CX_MUST_CHECK;
+/* Loop: frees what was made of so many bytes of text, where that takes long on the cpu lane. */
+void api__discard(struct cx_api *api, json_t *json, size_t text_bytes);
+
+/* body.c */
 
 #define API_COLLECTION_MAX 512 /* code points of a collection's name */
 #define API_DOC_ID_MAX_BYTES 512
 #define API_DOCUMENTS_MAX 10000 /* in one request */
 
-/* The exchange's body as JSON, released with the exchange. CX_STEP_NEXT with *out set, or the failure. */
-enum cx_step_result api__body_json(struct cx_exchange *x, json_t **out);
 /* A vector of a request: an array of numbers, or base64 of little-endian float32. Scaled to length 1 into arena memory.
  * Notes what is wrong with it as a fault of r's member "vector". False if it is absent or wrong. Any thread. */
 bool api__read_vector(struct cx_reader *r, struct cx_arena *arena, const float **vector,
                       unsigned *dimension);
-/* `limit` and `cursor` of a list; faults where they are wrong. */
+/* `limit` and `cursor` of a list; faults where they are wrong. No cursor, or an empty one: p NULL. */
 void api__read_page(struct cx_exchange *x, struct cx_faults *faults, size_t *limit,
                     struct cx_str *cursor);
 /* A time of the query; *wall_us stays as it is where there is none. */
@@ -110,7 +139,7 @@ void api__query_fault(struct cx_faults *faults, const char *name, const char *ty
                       const char *sentence);
 /* 501 without a vector store, 503 while it is being read; else CX_STEP_NEXT. */
 enum cx_step_result api__need_vector(struct cx_exchange *x);
-/* Frees a json_t; for cx_exchange_defer. */
-void api__release_json(void *json);
+/* The resource_ids of an event: as many as fit into one, in any case the first ones. */
+json_t *api__event_ids(const struct cx_str *ids, size_t count);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * What several endpoints read alike: JSON bodies, vectors, pages of a list.
+ * What several endpoints read alike: vectors, pages of a list, times; and the ids of an event.
  */
 #include "api/api_internal.h"
 
@@ -13,22 +13,7 @@
 #define DIMENSION_MAX 8192
 #define PAGE_DEFAULT 100
 #define PAGE_MAX 1000
-
-enum cx_step_result api__body_json(struct cx_exchange *x, json_t **out)
-{
-    struct cx_err err = { "" };
-    const enum cx_status status = cx_json_parse(cx_exchange_body(x), out, &err);
-    if (status != CX_OK) {
-        return cx_exchange_fail(x, status, "%s", err.text);
-    }
-    cx_exchange_defer(x, api__release_json, *out);
-    return CX_STEP_NEXT;
-}
-
-void api__release_json(void *json)
-{
-    json_decref(json);
-}
+#define EVENT_IDS_BYTES ((size_t)8 * 1024)
 
 static float *from_array(struct cx_reader *r, struct cx_arena *arena, const json_t *array,
                          unsigned *dimension);
@@ -137,6 +122,9 @@ void api__read_page(struct cx_exchange *x, struct cx_faults *faults, size_t *lim
 {
     *limit = PAGE_DEFAULT;
     *cursor = cx_str_of(cx_exchange_query(x, "cursor"));
+    if (cursor->len == 0) {
+        cursor->p = NULL;
+    }
     const char *text = cx_exchange_query(x, "limit");
     uint64_t value = 0;
     if (text == NULL) {
@@ -182,4 +170,15 @@ enum cx_step_result api__need_vector(struct cx_exchange *x)
         return cx_exchange_fail(x, CX_OVERLOADED, "The vector store is still being read");
     }
     return CX_STEP_NEXT;
+}
+
+json_t *api__event_ids(const struct cx_str *ids, size_t count)
+{
+    json_t *list = json_array();
+    size_t bytes = 0;
+    for (size_t i = 0; i < count && bytes < EVENT_IDS_BYTES; i++) {
+        bytes += ids[i].len;
+        json_array_append_new(list, json_stringn(ids[i].p, ids[i].len));
+    }
+    return list;
 }

@@ -7,13 +7,15 @@
 #include <string.h>
 
 struct lookup {
+    struct cx_exchange *x;
     struct cx_api *api;
+    struct api__body body;
     struct cx_str id; /* of one document, or the cursor of the list */
     size_t limit;
-    const struct cx_str *ids; /* to delete */
+    const struct cx_str *ids; /* to delete; borrowed from the body */
     size_t id_count;
-    size_t deleted;
-    json_t *result; /* owned, released with the exchange */
+    size_t deleted; /* and not told yet */
+    struct cx_buf answer;
 };
 
 static enum cx_step_result get_load(struct cx_exchange *x);
@@ -21,6 +23,7 @@ static enum cx_step_result list_load(struct cx_exchange *x);
 static enum cx_step_result lookup_reply(struct cx_exchange *x);
 static enum cx_step_result delete_one(struct cx_exchange *x);
 static enum cx_step_result delete_one_reply(struct cx_exchange *x);
+static enum cx_step_result delete_body(struct cx_exchange *x);
 static enum cx_step_result delete_parse(struct cx_exchange *x);
 static enum cx_step_result delete_remove(struct cx_exchange *x);
 static enum cx_step_result delete_reply(struct cx_exchange *x);
@@ -39,9 +42,10 @@ static const struct cx_step delete_one_steps[] = {
     { "reply", delete_one_reply, false }, /* loop              */
 };
 static const struct cx_step delete_steps[] = {
-    { "parse", delete_parse, false },   /* loop              */
-    { "remove", delete_remove, false }, /* waits: write lane */
-    { "reply", delete_reply, false },   /* loop              */
+    { "body", delete_body, false },     /* loop, or waits: cpu lane where it is large */
+    { "parse", delete_parse, false },   /* loop                                       */
+    { "remove", delete_remove, false }, /* waits: write lane                          */
+    { "reply", delete_reply, false },   /* loop                                       */
 };
 static const struct cx_step stats_steps[] = { { "reply", stats_reply, false } };
 
@@ -51,15 +55,20 @@ API_ENDPOINT(api__document_delete, delete_one_steps, sizeof(struct lookup));
 API_ENDPOINT(api__documents_delete, delete_steps, sizeof(struct lookup));
 API_ENDPOINT(api__vector_stats, stats_steps, 0);
 
+static void tell_deleted(struct lookup *l);
+
 static void release_lookup(void *arg)
 {
     struct lookup *l = arg;
-    json_decref(l->result);
+    tell_deleted(l); /* where the client has left before its answer */
+    api__body_free(&l->body);
+    cx_buf_free(&l->answer);
 }
 
 static enum cx_step_result begin(struct cx_exchange *x)
 {
     struct lookup *l = cx_exchange_state(x);
+    l->x = x;
     l->api = api__of(x);
     l->id = cx_str_of(cx_exchange_param(x, "doc_id"));
     cx_exchange_defer(x, release_lookup, l);
@@ -81,9 +90,10 @@ static enum cx_status get_work(void *arg, struct cx_err *err)
 {
     struct lookup *l = arg;
     struct cx_db *db = cx_store_reader(l->api->options.store);
-    const enum cx_status status = cx_vector_get(l->api->vector, db, l->id, &l->result, err);
+    json_t *document = NULL;
+    const enum cx_status status = cx_vector_get(l->api->vector, db, l->id, &document, err);
     cx_store_return(l->api->options.store, db);
-    return status;
+    return status == CX_OK ? api__write_answer(document, &l->answer, err) : status;
 }
 
 static enum cx_status list_work(void *arg, struct cx_err *err);
@@ -113,20 +123,19 @@ static enum cx_status list_work(void *arg, struct cx_err *err)
 {
     struct lookup *l = arg;
     struct cx_db *db = cx_store_reader(l->api->options.store);
-    const enum cx_status status =
-        cx_vector_list(l->api->vector, db, l->id, l->limit, &l->result, err);
+    json_t *page = NULL;
+    const enum cx_status status = cx_vector_list(l->api->vector, db, l->id, l->limit, &page, err);
     cx_store_return(l->api->options.store, db);
-    return status;
+    return status == CX_OK ? api__write_answer(page, &l->answer, err) : status;
 }
 
 static enum cx_step_result lookup_reply(struct cx_exchange *x)
 {
     struct lookup *l = cx_exchange_state(x);
-    return cx_exchange_reply_json(x, 200, json_incref(l->result));
+    return cx_exchange_reply_buf(x, 200, "application/json", &l->answer);
 }
 
 static enum cx_status delete_work(void *arg, struct cx_err *err);
-static void tell_deleted(struct cx_exchange *x);
 
 static enum cx_step_result delete_one(struct cx_exchange *x)
 {
@@ -149,50 +158,51 @@ static enum cx_status delete_work(void *arg, struct cx_err *err)
 
 static enum cx_step_result delete_one_reply(struct cx_exchange *x)
 {
-    const struct lookup *l = cx_exchange_state(x);
+    struct lookup *l = cx_exchange_state(x);
     if (l->deleted == 0) {
         return cx_exchange_fail(x, CX_NOT_FOUND, "There is no such document");
     }
-    tell_deleted(x);
+    tell_deleted(l);
     return cx_exchange_reply_empty(x, 204);
 }
 
-static void tell_deleted(struct cx_exchange *x)
+static void tell_deleted(struct lookup *l)
 {
-    const struct lookup *l = cx_exchange_state(x);
-    json_t *ids = json_array();
-    for (size_t i = 0; i < l->id_count; i++) {
-        json_array_append_new(ids, json_stringn(l->ids[i].p, l->ids[i].len));
+    if (l->deleted == 0) {
+        return;
     }
     json_t *payload = json_object();
     json_object_set_new(payload, "deleted", json_integer((json_int_t)l->deleted));
-    cx_events_emit(l->api->options.events, CX_EVENT_VECTOR_DELETED, payload, ids,
-                   cx_exchange_correlation_id(x));
+    cx_events_emit(l->api->options.events, CX_EVENT_VECTOR_DELETED, payload,
+                   api__event_ids(l->ids, l->id_count), cx_exchange_correlation_id(l->x));
+    l->deleted = 0;
+}
+
+static enum cx_step_result delete_body(struct cx_exchange *x)
+{
+    const enum cx_step_result there = begin(x);
+    struct lookup *l = cx_exchange_state(x);
+    return there == CX_STEP_NEXT ? api__body_parse(x, &l->body) : there;
 }
 
 static enum cx_step_result delete_parse(struct cx_exchange *x)
 {
-    const enum cx_step_result there = begin(x);
-    if (there != CX_STEP_NEXT) {
-        return there;
-    }
-    json_t *body = NULL;
-    const enum cx_step_result parsed = api__body_json(x, &body);
-    if (parsed != CX_STEP_NEXT) {
-        return parsed;
-    }
     struct lookup *l = cx_exchange_state(x);
     struct cx_faults faults;
     struct cx_reader r;
     cx_faults_init(&faults);
-    cx_reader_init(&r, body, &faults, "body");
+    cx_reader_init(&r, l->body.json, &faults, "body");
     struct cx_str collection = CX_STR("default");
     cx_read_string(&r, "collection", CX_OPTIONAL, 1, API_COLLECTION_MAX, &collection);
     const json_t *list = NULL;
     if (cx_read_array(&r, "ids", CX_REQUIRED, 1, API_DOCUMENTS_MAX, &list)) {
         l->id_count = json_array_size(list);
         struct cx_str *ids = cx_arena_alloc(cx_exchange_arena(x), l->id_count * sizeof *ids);
-        CX_CHECK(ids != NULL);
+        if (ids == NULL) {
+            cx_reader_free(&r);
+            cx_faults_free(&faults);
+            return cx_exchange_fail(x, CX_NO_MEMORY, "%s", cx_status_text(CX_NO_MEMORY));
+        }
         for (size_t i = 0; i < l->id_count; i++) {
             const json_t *id = json_array_get(list, i);
             if (!json_is_string(id)) {
@@ -219,12 +229,10 @@ static enum cx_step_result delete_remove(struct cx_exchange *x)
 
 static enum cx_step_result delete_reply(struct cx_exchange *x)
 {
-    const struct lookup *l = cx_exchange_state(x);
-    if (l->deleted > 0) {
-        tell_deleted(x);
-    }
+    struct lookup *l = cx_exchange_state(x);
     json_t *body = json_object();
     json_object_set_new(body, "deleted", json_integer((json_int_t)l->deleted));
+    tell_deleted(l);
     return cx_exchange_reply_json(x, 200, body);
 }
 
@@ -238,16 +246,14 @@ static enum cx_step_result stats_reply(struct cx_exchange *x)
     }
     const struct cx_api *api = api__of(x);
     struct cx_vector_figures figures;
-    struct cx_embedder_info info;
     cx_vector_figures(api->vector, &figures);
-    cx_embedder_info(api->options.embedder, &info);
     json_t *body = json_object();
     json_object_set_new(body, "backend", json_string(api->options.vector_backend));
     json_object_set_new(body, "documents", json_integer((json_int_t)figures.documents));
     json_object_set_new(body, "dimension", json_integer((json_int_t)figures.dimension));
     json_object_set_new(body, "index_bytes", json_integer((json_int_t)figures.index_bytes));
-    json_object_set_new(body, "provider", json_string(info.provider));
-    json_object_set_new(body, "model", json_string(info.model));
+    json_object_set_new(body, "provider", json_string(figures.provider));
+    json_object_set_new(body, "model", json_string(figures.model));
     json_object_set_new(body, "kernel", json_string(cx_vector_kernel_name()));
     return cx_exchange_reply_json(x, 200, body);
 }

@@ -37,6 +37,13 @@ void api__health_start(struct cx_api *api)
     cx_timer_start(api->health.timer, 0, CHECK_EVERY_MS);
 }
 
+void cx_api_check_health(struct cx_api *api)
+{
+    if (api->health.timer != NULL) {
+        cx_timer_start(api->health.timer, 0, CHECK_EVERY_MS);
+    }
+}
+
 void api__health_stop(struct cx_api *api)
 {
     cx_timer_free(&api->health.timer);
@@ -65,6 +72,9 @@ static void check_work(void *arg)
     uint64_t version = 0;
     api->health.found = cx_state_version(db, &version, NULL);
     cx_store_return(api->options.store, db);
+    if (!cx_store_in_place(api->options.store)) {
+        api->health.found = CX_IO_ERROR;
+    }
 }
 
 static void tell_change(struct cx_api *api);
@@ -90,9 +100,23 @@ static bool loop_well(const struct cx_api *api)
     return cx_loop_lag_ms(api->options.loop) < LAG_DEGRADED_MS;
 }
 
+static enum cx_circuit embedding_circuit(const struct cx_api *api)
+{
+    struct cx_circuit_info info = { .state = CX_CIRCUIT_CLOSED };
+    if (api->options.embedder != NULL) {
+        cx_embedder_circuit(api->options.embedder, &info);
+    }
+    return info.state;
+}
+
+static bool embedding_well(const struct cx_api *api)
+{
+    return embedding_circuit(api) == CX_CIRCUIT_CLOSED;
+}
+
 static bool is_degraded(const struct cx_api *api)
 {
-    return !database_well(api) || !loop_well(api);
+    return !database_well(api) || !loop_well(api) || !embedding_well(api);
 }
 
 static void tell_change(struct cx_api *api)
@@ -112,6 +136,7 @@ static void tell_change(struct cx_api *api)
                    NULL);
     CX_LOG(degraded ? CX_LOG_WARN : CX_LOG_INFO, degraded ? "health degraded" : "health recovered",
            CX_S("database", database_well(api) ? "healthy" : "unhealthy"),
+           CX_S("embedding_circuit", cx_circuit_name(embedding_circuit(api))),
            CX_R("loop_lag_ms", cx_loop_lag_ms(api->options.loop)));
 }
 
@@ -175,11 +200,12 @@ static void render_embedding(struct cx_api *api, struct cx_buf *b)
     }
     struct cx_embedder_info info;
     cx_embedder_info(api->options.embedder, &info);
-    cx_buf_puts(b, ",\"embedding\":{\"status\":\"healthy\",\"provider\":");
+    cx_buf_printf(b, ",\"embedding\":{\"status\":\"%s\",\"provider\":",
+                  embedding_well(api) ? "healthy" : "degraded");
     cx_json_write_string(cx_str_of(info.provider), b);
     cx_buf_puts(b, ",\"model\":");
     cx_json_write_string(cx_str_of(info.model), b);
-    cx_buf_puts(b, ",\"circuit\":\"closed\"}");
+    cx_buf_printf(b, ",\"circuit\":\"%s\"}", cx_circuit_name(embedding_circuit(api)));
 }
 
 /* ---- /ready ---- */

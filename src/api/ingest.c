@@ -5,20 +5,23 @@
  */
 #include "api/api_internal.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define URI_MAX_CHARS 4096
 #define SUMMARY_MAX_CHARS 10000
+#define ANSWER_REST_BYTES 512
+#define EVENT_IDS_MAX 256
 
 struct put {
+    struct cx_exchange *x;
     struct cx_api *api;
     struct cx_str text;     /* the body, borrowed */
     struct cx_arena arena;  /* what parsing makes; its own because a worker fills it */
     struct cx_buf metadata; /* the documents' metadata texts, one after the other */
     json_t *body;
     struct cx_faults faults;
+    bool out_of_memory;
     bool collection_known;
     struct cx_document *docs;
     size_t count;
@@ -30,7 +33,9 @@ struct put {
     float *embedded; /* the provider's, freed with the exchange */
     size_t truncated;
     uint64_t embed_ns;
-    struct cx_vector_put done;
+    struct cx_vector_put done; /* what is on disk … */
+    bool told;                 /* … and whether the bus knows */
+    struct cx_buf answer;      /* {"ids":[…] until it is known how it went */
 };
 
 static enum cx_step_result put_parse(struct cx_exchange *x);
@@ -43,7 +48,7 @@ static enum cx_step_result put_reply(struct cx_exchange *x);
 static const struct cx_step put_steps[] = {
     { "parse", put_parse, false },     /* loop, or waits: cpu lane where the body is large */
     { "check", put_check, false },     /* loop:  every fault of the input at once          */
-    { "compare", put_compare, false }, /* waits: read lane: what is there already?         */
+    { "compare", put_compare, false }, /* waits: read lane: what is there? and the ids     */
     { "embed", put_embed, false },     /* waits: provider                                  */
     { "store", put_store, false },     /* waits: write lane: one transaction               */
     { "reply", put_reply, false },     /* loop                                             */
@@ -62,6 +67,7 @@ static enum cx_step_result put_parse(struct cx_exchange *x)
         return there;
     }
     struct put *p = cx_exchange_state(x);
+    p->x = x;
     p->api = api__of(x);
     p->text = cx_exchange_body(x);
     /* Vectors as numbers shrink when they become floats; 16 MiB more for the arrays beside them. */
@@ -78,13 +84,19 @@ static enum cx_step_result put_parse(struct cx_exchange *x)
     return status == CX_OK ? CX_STEP_NEXT : cx_exchange_fail(x, status, "%s", err.text);
 }
 
+static void tell_indexed(struct put *p);
+
 static void release_put(void *arg)
 {
     struct put *p = arg;
+    tell_indexed(p); /* where the client has left before its answer */
     free(p->embedded);
-    json_decref(p->body);
+    if (p->body != NULL) {
+        api__discard(p->api, p->body, p->text.len);
+    }
     cx_faults_free(&p->faults);
     cx_buf_free(&p->metadata);
+    cx_buf_free(&p->answer);
     cx_arena_free(&p->arena);
 }
 
@@ -125,8 +137,10 @@ static enum cx_status read_documents(struct put *p, struct cx_reader *r, const j
     p->texts = cx_arena_alloc(&p->arena, count * sizeof *p->texts);
     p->text_owner = cx_arena_alloc(&p->arena, count * sizeof *p->text_owner);
     size_t *metadata_at = cx_arena_alloc(&p->arena, (count + 1) * sizeof *metadata_at);
-    CX_CHECK(p->docs != NULL && p->unchanged != NULL && p->texts != NULL && p->text_owner != NULL &&
-             metadata_at != NULL);
+    if (p->docs == NULL || p->unchanged == NULL || p->texts == NULL || p->text_owner == NULL ||
+        metadata_at == NULL) {
+        return cx_err_set(err, CX_NO_MEMORY, "%s", cx_status_text(CX_NO_MEMORY));
+    }
     p->count = count;
     for (size_t i = 0; i < count; i++) {
         struct cx_reader element;
@@ -135,7 +149,10 @@ static enum cx_status read_documents(struct put *p, struct cx_reader *r, const j
         cx_reader_free(&element);
     }
     if (p->metadata.failed) {
-        return cx_err_set(err, CX_TOO_LARGE, "the documents' metadata are too large");
+        return cx_err_set(err, CX_TOO_LARGE, "The documents' metadata are too large");
+    }
+    if (p->out_of_memory) {
+        return cx_err_set(err, CX_NO_MEMORY, "%s", cx_status_text(CX_NO_MEMORY));
     }
     metadata_at[count] = p->metadata.len;
     for (size_t i = 0; i < count; i++) {
@@ -167,10 +184,13 @@ static void read_document(struct put *p, struct cx_reader *r, struct cx_document
     } else {
         cx_buf_puts(&p->metadata, "{}");
     }
-    api__read_vector(r, &p->arena, &doc->vector, &doc->dimension);
+    doc->own_vector = api__read_vector(r, &p->arena, &doc->vector, &doc->dimension);
     if (doc->doc_id.p == NULL && doc->content.p != NULL) {
         char *id = cx_arena_alloc(&p->arena, 33);
-        CX_CHECK(id != NULL);
+        if (id == NULL) {
+            p->out_of_memory = true;
+            return;
+        }
         cx_document_make_id(CX_STR("default"), doc->uri, doc->content, id);
         doc->doc_id = cx_str_of(id);
     }
@@ -200,13 +220,20 @@ static enum cx_step_result put_check(struct cx_exchange *x)
 {
     struct put *p = cx_exchange_state(x);
     const enum cx_step_result checked = cx_exchange_fail_faults(x, &p->faults);
-    if (checked == CX_STEP_NEXT && !p->collection_known) {
+    if (checked != CX_STEP_NEXT) {
+        return checked;
+    }
+    if (!p->collection_known) {
         return cx_exchange_fail(x, CX_NOT_FOUND, "There is no such collection");
     }
-    return checked;
+    /* What cannot be stored need not be embedded; whether it can is decided when it is stored. */
+    struct cx_err err = { "" };
+    const enum cx_status status = cx_vector_check(p->api->vector, p->docs, p->count, &err);
+    return status == CX_OK ? CX_STEP_NEXT : cx_exchange_fail(x, status, "%s", err.text);
 }
 
 static enum cx_status put_compare_work(void *arg, struct cx_err *err);
+static enum cx_status write_ids(struct put *p, struct cx_err *err);
 
 static enum cx_step_result put_compare(struct cx_exchange *x)
 {
@@ -221,7 +248,24 @@ static enum cx_status put_compare_work(void *arg, struct cx_err *err)
     const enum cx_status status =
         cx_vector_unchanged(p->api->vector, db, p->docs, p->count, p->unchanged, err);
     cx_store_return(p->api->options.store, db);
-    return status;
+    return status == CX_OK ? write_ids(p, err) : status;
+}
+
+/* Thousands of ids are not the loop's to write; how it went is appended there. */
+static enum cx_status write_ids(struct put *p, struct cx_err *err)
+{
+    cx_buf_init(&p->answer, API_ANSWER_MAX_BYTES);
+    cx_buf_puts(&p->answer, "{\"ids\":[");
+    for (size_t i = 0; i < p->count; i++) {
+        if (i > 0) {
+            cx_buf_putc(&p->answer, ',');
+        }
+        cx_json_write_string(p->docs[i].doc_id, &p->answer);
+    }
+    cx_buf_putc(&p->answer, ']');
+    (void)cx_buf_reserve(&p->answer, ANSWER_REST_BYTES);
+    return p->answer.failed ? cx_err_set(err, CX_NO_MEMORY, "%s", cx_status_text(CX_NO_MEMORY))
+                            : CX_OK;
 }
 
 /* ---- embed ---- */
@@ -299,26 +343,31 @@ static enum cx_status put_store_work(void *arg, struct cx_err *err)
 static enum cx_step_result put_reply(struct cx_exchange *x)
 {
     struct put *p = cx_exchange_state(x);
-    json_t *ids = json_array();
-    for (size_t i = 0; i < p->count; i++) {
-        json_array_append_new(ids, json_stringn(p->docs[i].doc_id.p, p->docs[i].doc_id.len));
-    }
-    if (p->done.indexed + p->done.updated > 0) {
-        json_t *payload = json_object();
-        json_object_set_new(payload, "indexed", json_integer((json_int_t)p->done.indexed));
-        json_object_set_new(payload, "updated", json_integer((json_int_t)p->done.updated));
-        cx_events_emit(p->api->options.events, CX_EVENT_VECTOR_INDEXED, payload, json_incref(ids),
-                       cx_exchange_correlation_id(x));
-    }
-    json_t *body = json_object();
-    json_object_set_new(body, "ids", ids);
-    json_object_set_new(body, "indexed", json_integer((json_int_t)p->done.indexed));
-    json_object_set_new(body, "updated", json_integer((json_int_t)p->done.updated));
-    json_object_set_new(body, "unchanged", json_integer((json_int_t)p->done.unchanged));
-    json_object_set_new(body, "embedding_time_ms",
-                        json_real(round((double)p->embed_ns / 1e3) / 1e3));
+    tell_indexed(p);
+    cx_buf_printf(&p->answer,
+                  ",\"indexed\":%zu,\"updated\":%zu,\"unchanged\":%zu,\"embedding_time_ms\":%.3f",
+                  p->done.indexed, p->done.updated, p->done.unchanged, (double)p->embed_ns / 1e6);
     if (p->truncated > 0) {
-        json_object_set_new(body, "truncated", json_integer((json_int_t)p->truncated));
+        cx_buf_printf(&p->answer, ",\"truncated\":%zu", p->truncated);
     }
-    return cx_exchange_reply_json(x, 200, body);
+    cx_buf_putc(&p->answer, '}');
+    return cx_exchange_reply_buf(x, 200, "application/json", &p->answer);
+}
+
+static void tell_indexed(struct put *p)
+{
+    if (p->told || p->done.indexed + p->done.updated == 0) {
+        return;
+    }
+    p->told = true;
+    struct cx_str ids[EVENT_IDS_MAX];
+    size_t count = 0;
+    for (; count < p->count && count < EVENT_IDS_MAX; count++) {
+        ids[count] = p->docs[count].doc_id;
+    }
+    json_t *payload = json_object();
+    json_object_set_new(payload, "indexed", json_integer((json_int_t)p->done.indexed));
+    json_object_set_new(payload, "updated", json_integer((json_int_t)p->done.updated));
+    cx_events_emit(p->api->options.events, CX_EVENT_VECTOR_INDEXED, payload,
+                   api__event_ids(ids, count), cx_exchange_correlation_id(p->x));
 }

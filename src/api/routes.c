@@ -18,6 +18,7 @@ struct row {
 
 #define PROBE (CX_ROUTE_UNLIMITED | CX_ROUTE_WHILE_DRAINING)
 #define BODY CX_ROUTE_BODY
+#define OPENAI CX_ROUTE_OPENAI_ERRORS
 
 /* clang-format off */
 static const struct row map[] = {
@@ -44,6 +45,11 @@ static const struct row map[] = {
     { "DELETE", "/vector/documents/{doc_id}", CX_SCOPE_VECTOR,  0,     NO_BODY,   &api__document_delete },
     { "POST",   "/vector/delete",             CX_SCOPE_VECTOR,  BODY,  GENERAL,   &api__documents_delete },
     { "GET",    "/vector/stats",              CX_SCOPE_VECTOR,  0,     NO_BODY,   &api__vector_stats },
+
+    { "POST",   "/v1/embeddings",             CX_SCOPE_VECTOR,  BODY | OPENAI, GENERAL, &api__embeddings },
+    { "GET",    "/v1/models",                 CX_SCOPE_VECTOR,  OPENAI, NO_BODY,  &api__models },
+    { "GET",    "/v1/models/{model}",         CX_SCOPE_VECTOR,  OPENAI, NO_BODY,  &api__model },
+    { "GET",    "/v1/models/{owner}/{model}", CX_SCOPE_VECTOR,  OPENAI, NO_BODY,  &api__model },
 };
 /* clang-format on */
 

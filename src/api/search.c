@@ -15,6 +15,7 @@
 
 struct search {
     struct cx_api *api;
+    struct api__body body;
     struct cx_search what;
     bool mode_given;
     bool collection_known;
@@ -22,16 +23,19 @@ struct search {
     float *embedded;      /* the provider's, freed with the exchange */
     const char *degraded; /* the reason word, or NULL */
     uint64_t embed_ns;
-    uint64_t search_ns;
-    json_t *hits;
+    /* From here on: the scan's results. */
+    struct cx_buf answer;
+    json_t *hit_ids;
 };
 
+static enum cx_step_result search_body(struct cx_exchange *x);
 static enum cx_step_result search_parse(struct cx_exchange *x);
 static enum cx_step_result search_embed(struct cx_exchange *x);
 static enum cx_step_result search_scan(struct cx_exchange *x);
 static enum cx_step_result search_reply(struct cx_exchange *x);
 
 static const struct cx_step search_steps[] = {
+    { "body", search_body, false },   /* loop, or waits: cpu lane where it is large             */
     { "parse", search_parse, false }, /* loop:  body → struct search, every fault of it at once */
     { "embed", search_embed, false }, /* waits: provider                                        */
     { "scan", search_scan, true },    /* waits: cpu lane; by keyword if the provider failed      */
@@ -45,23 +49,24 @@ static void release_search(void *arg);
 static void read_search(struct cx_exchange *x, struct search *s, const json_t *body,
                         struct cx_faults *faults);
 
-static enum cx_step_result search_parse(struct cx_exchange *x)
+static enum cx_step_result search_body(struct cx_exchange *x)
 {
     const enum cx_step_result there = api__need_vector(x);
     if (there != CX_STEP_NEXT) {
         return there;
     }
-    json_t *body = NULL;
-    const enum cx_step_result parsed = api__body_json(x, &body);
-    if (parsed != CX_STEP_NEXT) {
-        return parsed;
-    }
     struct search *s = cx_exchange_state(x);
     s->api = api__of(x);
     cx_exchange_defer(x, release_search, s);
+    return api__body_parse(x, &s->body);
+}
+
+static enum cx_step_result search_parse(struct cx_exchange *x)
+{
+    struct search *s = cx_exchange_state(x);
     struct cx_faults faults;
     cx_faults_init(&faults);
-    read_search(x, s, body, &faults);
+    read_search(x, s, s->body.json, &faults);
     const enum cx_step_result checked = cx_exchange_fail_faults(x, &faults);
     if (checked == CX_STEP_NEXT && !s->collection_known) {
         return cx_exchange_fail(x, CX_NOT_FOUND, "There is no such collection");
@@ -73,7 +78,9 @@ static void release_search(void *arg)
 {
     struct search *s = arg;
     free(s->embedded);
-    json_decref(s->hits);
+    json_decref(s->hit_ids);
+    api__body_free(&s->body);
+    cx_buf_free(&s->answer);
 }
 
 static void read_query(struct cx_reader *r, struct search *s);
@@ -86,7 +93,8 @@ static void read_search(struct cx_exchange *x, struct search *s, const json_t *b
     static const char *const modes[] = { "semantic", "keyword", "hybrid", NULL };
     struct cx_reader r;
     cx_reader_init(&r, body, faults, "body");
-    api__read_vector(&r, cx_exchange_arena(x), &s->what.vector, &s->what.dimension);
+    s->what.own_vector =
+        api__read_vector(&r, cx_exchange_arena(x), &s->what.vector, &s->what.dimension);
     read_query(&r, s);
     int64_t top_k = TOP_K_DEFAULT;
     cx_read_int(&r, "top_k", CX_OPTIONAL, 1, TOP_K_MAX, &top_k);
@@ -166,6 +174,14 @@ static enum cx_step_result search_embed(struct cx_exchange *x)
     if (s->what.vector != NULL || s->what.mode == CX_SEARCH_KEYWORD) {
         return CX_STEP_NEXT;
     }
+    struct cx_vector_figures figures;
+    cx_vector_figures(s->api->vector, &figures);
+    if (figures.owner == CX_OWNER_CLIENT) {
+        return cx_exchange_fail(x, CX_CONFLICT,
+                                "collection \"default\" holds vectors that clients bring: the "
+                                "query needs one of %u dimensions, or mode keyword",
+                                figures.dimension);
+    }
     struct cx_err err = { "" };
     const enum cx_status status = cx_embedder_start(
         s->api->options.embedder, CX_EMBED_QUERY, &s->what.query, 1, cx_exchange_left_ms(x),
@@ -229,50 +245,63 @@ static bool is_embedding_failure(enum cx_status status)
            status == CX_EMBEDDING_TIMEOUT;
 }
 
+static json_t *ids_of(const json_t *hits);
+static enum cx_status write_search(struct search *s, json_t *hits, uint64_t search_ns,
+                                   struct cx_err *err);
+
 static enum cx_status search_work(void *arg, struct cx_err *err)
 {
     struct search *s = arg;
     const uint64_t begun = cx_clock_mono_ns();
     struct cx_db *db = cx_store_reader(s->api->options.store);
-    const enum cx_status status = cx_vector_search(s->api->vector, db, &s->what, &s->hits, err);
+    json_t *hits = NULL;
+    const enum cx_status status = cx_vector_search(s->api->vector, db, &s->what, &hits, err);
     cx_store_return(s->api->options.store, db);
-    s->search_ns = cx_clock_mono_ns() - begun;
-    return status;
+    if (status != CX_OK) {
+        return status;
+    }
+    s->hit_ids = ids_of(hits);
+    return write_search(s, hits, cx_clock_mono_ns() - begun, err);
+}
+
+static json_t *ids_of(const json_t *hits)
+{
+    json_t *ids = json_array();
+    for (size_t i = 0; i < json_array_size(hits); i++) {
+        json_array_append_new(ids, json_copy(json_object_get(json_array_get(hits, i), "doc_id")));
+    }
+    return ids;
+}
+
+/* The answer, with as many digits of a millisecond as mean something. */
+static enum cx_status write_search(struct search *s, json_t *hits, uint64_t search_ns,
+                                   struct cx_err *err)
+{
+    char timestamp[CX_TIME_TEXT_BYTES];
+    const struct cx_str query = s->what.query.p != NULL ? s->what.query : CX_STR("");
+    json_t *answer = json_object();
+    json_object_set_new(answer, "hits", hits);
+    json_object_set_new(answer, "query", json_stringn(query.p, query.len));
+    json_object_set_new(answer, "timestamp",
+                        json_string(cx_time_format(cx_clock_wall_us(), timestamp)));
+    json_object_set_new(answer, "query_embedding_time_ms",
+                        json_real(round((double)s->embed_ns / 1e3) / 1e3));
+    json_object_set_new(answer, "search_time_ms", json_real(round((double)search_ns / 1e3) / 1e3));
+    if (s->degraded != NULL) {
+        json_object_set_new(answer, "degraded", json_string(s->degraded));
+    }
+    return api__write_answer(answer, &s->answer, err);
 }
 
 /* ---- reply ---- */
 
-static json_t *hit_ids(const json_t *hits);
-
 static enum cx_step_result search_reply(struct cx_exchange *x)
 {
     struct search *s = cx_exchange_state(x);
-    char timestamp[CX_TIME_TEXT_BYTES];
     json_t *payload = json_object();
-    json_object_set_new(payload, "hits", json_integer((json_int_t)json_array_size(s->hits)));
-    cx_events_emit(s->api->options.events, CX_EVENT_VECTOR_SEARCHED, payload, hit_ids(s->hits),
+    json_object_set_new(payload, "hits", json_integer((json_int_t)json_array_size(s->hit_ids)));
+    cx_events_emit(s->api->options.events, CX_EVENT_VECTOR_SEARCHED, payload, s->hit_ids,
                    cx_exchange_correlation_id(x));
-    json_t *body = json_object();
-    json_object_set(body, "hits", s->hits);
-    json_object_set_new(
-        body, "query",
-        json_stringn(s->what.query.p != NULL ? s->what.query.p : "", s->what.query.len));
-    json_object_set_new(body, "timestamp",
-                        json_string(cx_time_format(cx_clock_wall_us(), timestamp)));
-    json_object_set_new(body, "query_embedding_time_ms",
-                        json_real(round((double)s->embed_ns / 1e3) / 1e3));
-    json_object_set_new(body, "search_time_ms", json_real(round((double)s->search_ns / 1e3) / 1e3));
-    if (s->degraded != NULL) {
-        json_object_set_new(body, "degraded", json_string(s->degraded));
-    }
-    return cx_exchange_reply_json(x, 200, body);
-}
-
-static json_t *hit_ids(const json_t *hits)
-{
-    json_t *ids = json_array();
-    for (size_t i = 0; i < json_array_size(hits); i++) {
-        json_array_append(ids, json_object_get(json_array_get(hits, i), "doc_id"));
-    }
-    return ids;
+    s->hit_ids = NULL;
+    return cx_exchange_reply_buf(x, 200, "application/json", &s->answer);
 }

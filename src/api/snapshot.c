@@ -81,6 +81,8 @@ static bool pack_is_good(const struct cx_api *api)
 }
 
 static enum cx_status start_build(struct cx_api *api, struct cx_exchange *x);
+static enum cx_step_result reply_without_build(struct cx_exchange *x, enum cx_status why,
+                                               const char *detail);
 
 static enum cx_step_result snapshot_build(struct cx_exchange *x)
 {
@@ -89,7 +91,7 @@ static enum cx_step_result snapshot_build(struct cx_exchange *x)
     if (api->snapshots.build == NULL) {
         const enum cx_status status = start_build(api, x);
         if (status != CX_OK) {
-            return cx_exchange_fail(x, status, NULL);
+            return reply_without_build(x, status, cx_status_text(status));
         }
     }
     s->waiter = (struct api__snapshot_waiter){ .x = x, .next = api->snapshots.build->waiters };
@@ -151,6 +153,9 @@ static void publish(struct cx_api *api, struct api__snapshot_build *build)
     cx_pack_free(&api->snapshots.current);
     api->snapshots.current = build->pack;
     build->pack = NULL;
+    if (api->snapshots.current->version > api->snapshots.state_version) {
+        api->snapshots.state_version = api->snapshots.current->version;
+    }
     char text[CX_TIME_TEXT_BYTES];
     json_t *payload = json_object();
     json_object_set_new(payload, "generated_at",
@@ -169,19 +174,24 @@ static void free_build(struct api__snapshot_build *build)
 
 static enum cx_step_result snapshot_reply(struct cx_exchange *x)
 {
-    const struct cx_api *api = api__of(x);
     const char *detail = NULL;
     const enum cx_status outcome = cx_exchange_outcome(x, &detail);
     if (outcome == CX_OK) {
         return reply_pack(x, CX_FRESH);
     }
+    return reply_without_build(x, outcome, detail != NULL ? detail : cx_status_text(outcome));
+}
+
+static enum cx_step_result reply_without_build(struct cx_exchange *x, enum cx_status why,
+                                               const char *detail)
+{
+    const struct cx_api *api = api__of(x);
     /* A pack that is too large stays too large: the old one would hide it. */
-    if (outcome == CX_TOO_LARGE || outcome == CX_CANCELLED || api->snapshots.current == NULL) {
-        return cx_exchange_fail(x, outcome, detail != NULL && detail[0] != '\0' ? "%s" : NULL,
-                                detail);
+    if (why == CX_TOO_LARGE || why == CX_CANCELLED || api->snapshots.current == NULL) {
+        return cx_exchange_fail(x, why, "%s", detail);
     }
     CX_LOG(CX_LOG_WARN, "serving a stale snapshot: building a new one failed",
-           CX_S("reason", cx_status_name(outcome)),
+           CX_S("reason", cx_status_name(why)),
            CX_S("correlation_id", cx_exchange_correlation_id(x)));
     return reply_pack(x, CX_STALE);
 }
@@ -227,11 +237,19 @@ void api__snapshots_free(struct cx_api *api)
     cx_pack_free(&api->snapshots.current);
 }
 
-void api__state_changed(struct cx_api *api, uint64_t version)
+bool api__state_changed(struct cx_api *api, uint64_t version)
 {
+    if (version != 0 && version <= api->snapshots.state_version) {
+        return false;
+    }
     const bool was_good = pack_is_good(api);
-    api->snapshots.state_version = version;
-    if (was_good && !pack_is_good(api)) {
+    if (version != 0) {
+        api->snapshots.state_version = version;
+    } else if (api->snapshots.current != NULL) {
+        api->snapshots.current->expires_mono_ns = 0;
+    }
+    if (was_good) {
         cx_events_emit(api->options.events, CX_EVENT_STATE_INVALIDATED, NULL, NULL, NULL);
     }
+    return true;
 }

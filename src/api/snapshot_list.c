@@ -9,7 +9,7 @@
 struct listing {
     struct cx_api *api;
     struct cx_snapshot_query query;
-    json_t *result; /* owned, released with the exchange */
+    struct cx_buf answer;
 };
 
 static enum cx_step_result list_parse(struct cx_exchange *x);
@@ -48,7 +48,7 @@ static enum cx_step_result list_parse(struct cx_exchange *x)
 static void release_listing(void *arg)
 {
     struct listing *l = arg;
-    json_decref(l->result);
+    cx_buf_free(&l->answer);
 }
 
 static enum cx_status list_work(void *arg, struct cx_err *err);
@@ -63,13 +63,14 @@ static enum cx_status list_work(void *arg, struct cx_err *err)
 {
     struct listing *l = arg;
     struct cx_db *db = cx_store_reader(l->api->options.store);
-    const enum cx_status status = cx_state_snapshots(db, &l->query, &l->result, err);
+    json_t *page = NULL;
+    const enum cx_status status = cx_state_snapshots(db, &l->query, &page, err);
     cx_store_return(l->api->options.store, db);
-    return status;
+    return status == CX_OK ? api__write_answer(page, &l->answer, err) : status;
 }
 
 static enum cx_step_result list_reply(struct cx_exchange *x)
 {
     struct listing *l = cx_exchange_state(x);
-    return cx_exchange_reply_json(x, 200, json_incref(l->result));
+    return cx_exchange_reply_buf(x, 200, "application/json", &l->answer);
 }

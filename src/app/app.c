@@ -9,6 +9,7 @@
 #include "app/app_internal.h"
 
 #include <malloc.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,7 +29,6 @@
 
 #define USER_AGENT "cortex/" CORTEX_VERSION
 #define LARGE_ALLOCATION_BYTES (256 * 1024)
-#define DEFAULT_OPENAI_MODEL "text-embedding-3-small"
 
 static int run(const struct app__cli *cli, struct cx_config *config);
 
@@ -73,6 +73,9 @@ static int run(const struct app__cli *cli, struct cx_config *config)
     if (status == CX_OK) {
         status = app__lock_take(config->data_dir, &lock, &err);
     }
+    if (status == CX_OK && cli->port_file != NULL) {
+        (void)unlink(cli->port_file); /* what an earlier daemon has left says nothing of this one */
+    }
     if (status == CX_OK) {
         status = app__first_start(config, &err);
     }
@@ -106,13 +109,17 @@ static void prepare_process(void)
     (void)mallopt(M_MMAP_THRESHOLD, LARGE_ALLOCATION_BYTES);
     (void)mallopt(M_TRIM_THRESHOLD, 2 * LARGE_ALLOCATION_BYTES);
     json_object_seed(0); /* before there are threads: the seed is jansson's one global */
+    /* A reload that is asked for before there is someone to hear of it waits, rather than ending us. */
+    sigset_t hangup;
+    (void)sigemptyset(&hangup);
+    (void)sigaddset(&hangup, SIGHUP);
+    (void)sigprocmask(SIG_BLOCK, &hangup, NULL);
 }
 
 /* ---- Making ---- */
 
 static enum cx_status make_loop(struct app *app, struct cx_err *err);
 static enum cx_status make_store(struct app *app, struct cx_err *err);
-static enum cx_status make_embedder(struct app *app, struct cx_err *err);
 static enum cx_status make_api(struct app *app, struct cx_err *err);
 static enum cx_status make_http(struct app *app, struct cx_err *err);
 static enum cx_status open_vector(struct app *app, struct cx_err *err);
@@ -120,7 +127,8 @@ static enum cx_status open_vector(struct app *app, struct cx_err *err);
 static enum cx_status make_rooms(struct app *app, struct cx_err *err)
 {
     static enum cx_status (*const makers[])(struct app *, struct cx_err *) = {
-        make_loop, make_store, make_embedder, make_api, make_http, app__life_start, open_vector,
+        make_loop, make_store,      app__make_embedder, make_api,
+        make_http, app__life_start, open_vector,
     };
     enum cx_status status = app__notify_new(environ, &app->notify, err);
     for (size_t i = 0; i < CX_ARRAY_LEN(makers) && status == CX_OK; i++) {
@@ -172,11 +180,19 @@ static enum cx_status make_loop(struct app *app, struct cx_err *err)
 
 static enum cx_status make_store(struct app *app, struct cx_err *err)
 {
-    const size_t count = cx_state_migration_count + cx_vector_migration_count;
-    struct cx_migration *migrations = cx_realloc_array(NULL, count, sizeof *migrations);
-    memcpy(migrations, cx_state_migrations, cx_state_migration_count * sizeof *migrations);
-    memcpy(migrations + cx_state_migration_count, cx_vector_migrations,
-           cx_vector_migration_count * sizeof *migrations);
+    const struct {
+        const struct cx_migration *rows;
+        size_t count;
+    } rooms[] = { { cx_state_migrations, cx_state_migration_count },
+                  { cx_vector_migrations, cx_vector_migration_count },
+                  { cx_embed_migrations, cx_embed_migration_count } };
+    struct cx_migration *migrations = NULL;
+    size_t count = 0;
+    for (size_t i = 0; i < CX_ARRAY_LEN(rooms); i++) {
+        migrations = cx_realloc_array(migrations, count + rooms[i].count, sizeof *migrations);
+        memcpy(migrations + count, rooms[i].rows, rooms[i].count * sizeof *migrations);
+        count += rooms[i].count;
+    }
     /* Searches read on the cpu lane: with a connection for each thread of both lanes nobody waits for one. */
     const struct cx_store_options options = {
         .path = app->config->data_database,
@@ -194,33 +210,6 @@ static bool has_vector_store(const struct app *app)
     return app->config->vector_backend != APP__BACKEND_NONE;
 }
 
-static enum cx_status make_embedder(struct app *app, struct cx_err *err)
-{
-    const struct cx_config *c = app->config;
-    if (!has_vector_store(app)) {
-        return CX_OK;
-    }
-    if (c->embedding_provider == APP__PROVIDER_BUILTIN) {
-        cx_embedder_builtin(app->cpu_lane, &app->embedder);
-        return CX_OK;
-    }
-    const struct cx_embed_openai_options options = {
-        .fetch = app->fetch,
-        .base_url = c->embedding_base_url,
-        .api_key = c->embedding_api_key,
-        .model = c->embedding_model != NULL ? c->embedding_model : DEFAULT_OPENAI_MODEL,
-        .dimensions = c->embedding_dimensions,
-        .lane = app->cpu_lane,
-        .timeout_ms = c->embedding_timeout_ms,
-    };
-    enum cx_status status = CX_OK;
-    if (strncmp(c->embedding_base_url, "https:", 6) == 0) {
-        status =
-            cx_fetch_warm_tls(app->fetch, err); /* the first request would block the loop for it */
-    }
-    return status == CX_OK ? cx_embedder_openai(&options, &app->embedder, err) : status;
-}
-
 static enum cx_status make_api(struct app *app, struct cx_err *err)
 {
     const struct cx_config *c = app->config;
@@ -235,7 +224,8 @@ static enum cx_status make_api(struct app *app, struct cx_err *err)
         .pack = { .signing_key = cx_str_of(c->state_signing_key),
                   .ttl_seconds = (int64_t)(c->state_default_ttl_ms / 1000),
                   .size_cap = c->state_context_size_cap,
-                  .keep = c->state_snapshots_kept },
+                  .keep = c->state_snapshots_kept,
+                  .count_tokens = app__count_tokens },
         .vector_backend = has_vector_store(app) ? "local" : "none",
         .search_mode = (enum cx_search_mode)c->search_default_mode,
         .body_bytes = c->http_body_bytes,
@@ -339,6 +329,11 @@ static enum cx_status listen_handed_over(struct app *app, int fd, struct cx_err 
         }
     }
     CX_LOG(CX_LOG_INFO, "listening", CX_S("socket", address));
+    const char *colon = strrchr(address, ':');
+    uint64_t port = 0;
+    if (app->port == 0 && colon != NULL && cx_parse_u64(cx_str_of(colon + 1), &port)) {
+        app->port = (int)port;
+    }
     return cx_http_listen_fd(app->http, fd, err);
 }
 

@@ -39,6 +39,7 @@ struct app {
     struct cx_timer *drain_check;
     struct cx_timer *drain_limit;
     struct app__reload *reload; /* under way, or NULL */
+    bool reload_asked;          /* while it could not be: it comes later */
 };
 
 /* The rate limit that the configuration asks for. */
@@ -48,6 +49,11 @@ static inline struct cx_http_rate app__rate(const struct cx_config *config)
                                   .burst = config->rate_burst,
                                   .buckets_max = config->rate_buckets };
 }
+
+/* embedding.c. Leaves app->embedder NULL where there is no vector store. */
+enum cx_status app__make_embedder(struct app *app, struct cx_err *err);
+/* Tokens of a text in cl100k_base, for snapshots. Any thread. */
+bool app__count_tokens(void *ctx, struct cx_str text, int64_t *out);
 
 /* life.c: from listening to the end of the loop. Loop thread. */
 enum cx_status app__life_start(struct app *app, struct cx_err *err);

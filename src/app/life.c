@@ -33,6 +33,10 @@ enum cx_status app__life_start(struct app *app, struct cx_err *err)
     if (status == CX_OK) {
         status = cx_signal_new(app->loop, SIGHUP, on_hangup, app, &app->hangup, err);
     }
+    sigset_t hangup;
+    (void)sigemptyset(&hangup);
+    (void)sigaddset(&hangup, SIGHUP);
+    (void)sigprocmask(SIG_UNBLOCK, &hangup, NULL); /* app.c has kept it waiting */
     const uint64_t watchdog_ms = app__notify_watchdog_ms(app->notify);
     if (status == CX_OK && watchdog_ms > 0) {
         cx_timer_new(app->loop, on_watchdog, app, &app->watchdog);
@@ -40,6 +44,8 @@ enum cx_status app__life_start(struct app *app, struct cx_err *err)
     }
     return status;
 }
+
+static void start_reload(struct app *app);
 
 void app__life_ready(struct app *app)
 {
@@ -50,6 +56,9 @@ void app__life_ready(struct app *app)
     cx_api_set_phase(app->api, CX_API_READY);
     app__notify_send(app->notify, "READY=1\nSTATUS=Serving");
     CX_LOG(CX_LOG_INFO, "ready", CX_S("version", CORTEX_VERSION), CX_I("port", app->port));
+    if (app->reload_asked) {
+        start_reload(app);
+    }
 }
 
 /* Fed by the loop itself: a loop that stands still is what the watchdog is for. */
@@ -75,10 +84,20 @@ static void reload_work(void *arg);
 static void on_reloaded(void *arg, enum cx_status status);
 static void take_over(struct app *app, struct cx_config *fresh);
 
+/* The file may have changed since one that is under way has read it: then another one follows. */
 static void on_hangup(void *ctx)
 {
     struct app *app = ctx;
-    if (app->phase != APP_RUNNING || app->reload != NULL) {
+    app->reload_asked = true;
+    if (app->phase == APP_RUNNING && app->reload == NULL) {
+        start_reload(app);
+    }
+}
+
+static void start_reload(struct app *app)
+{
+    app->reload_asked = false;
+    if (app->phase != APP_RUNNING) {
         return;
     }
     struct app__reload *reload = cx_alloc(sizeof *reload);
@@ -108,15 +127,20 @@ static void on_reloaded(void *arg, enum cx_status status)
     if (status != CX_OK) {
         reload->status = status;
     }
-    if (reload->status == CX_OK) {
-        take_over(app, reload->config);
-    } else {
-        CX_LOG(CX_LOG_ERROR, "configuration not reread: the old one stays in force",
-               CX_S("error", reload->err.text));
+    if (app->phase == APP_RUNNING) {
+        if (reload->status == CX_OK) {
+            take_over(app, reload->config);
+        } else {
+            CX_LOG(CX_LOG_ERROR, "configuration not reread: the old one stays in force",
+                   CX_S("error", reload->err.text));
+        }
+        app__notify_send(app->notify, "READY=1\nSTATUS=Serving");
     }
-    app__notify_send(app->notify, "READY=1");
     app__config_free(&reload->config);
     free(reload);
+    if (app->reload_asked) {
+        start_reload(app);
+    }
 }
 
 static void on_change(void *ctx, const char *key, bool reloadable)
@@ -205,6 +229,7 @@ static bool nothing_in_flight(const struct app *app)
         return false;
     }
     return (app->fetch == NULL || cx_fetch_active(app->fetch) == 0) &&
+           (app->embedder == NULL || cx_embedder_idle(app->embedder)) &&
            (app->api == NULL || cx_api_idle(app->api)) && app->reload == NULL;
 }
 

@@ -46,7 +46,6 @@ struct openai_call {
     struct embed__openai_answer answer;
     struct cx_err answer_err;
     enum cx_status work_status;
-    size_t truncated; /* of the batch */
 };
 
 static enum cx_status make_address(struct openai *e, const char *base_url, struct cx_err *err);
@@ -220,11 +219,11 @@ static void write_work(void *arg)
         .plain = call->plain,
     };
     const struct cx_str *texts = call->base.texts + call->first;
-    const size_t count = embed__openai_batch(texts, call->base.count - call->first);
+    const size_t left = call->base.count - call->first;
+    const size_t count = left < EMBED__OPENAI_INPUTS ? left : EMBED__OPENAI_INPUTS;
     call->end = call->first + count;
-    call->truncated = 0;
     cx_buf_clear(&call->body);
-    const bool written = embed__openai_write(&shape, texts, count, &call->body, &call->truncated);
+    const bool written = embed__openai_write(&shape, texts, count, &call->body);
     call->work_status = written ? CX_OK : CX_TOO_LARGE;
 }
 
@@ -427,7 +426,6 @@ static enum cx_status take_answer(struct openai_call *call, struct cx_err *err)
         free(call->answer.vectors);
         call->answer.vectors = NULL;
     }
-    result->truncated += call->truncated;
     e->base.dimension = dimension;
     e->base64_works = e->base64_works || !call->plain;
     e->plain = e->plain || call->plain;

@@ -8,10 +8,8 @@
 
 #include "cortex/base.h"
 
-/* The published limits of one call. Tokens are estimated here, not counted. */
+/* The published limit of one call. Those of tokens are the batcher's to keep. */
 #define EMBED__OPENAI_INPUTS 2048
-#define EMBED__OPENAI_INPUT_TOKENS 8192
-#define EMBED__OPENAI_CALL_TOKENS 300000
 #define EMBED__OPENAI_DIMENSION_MAX 16384
 
 struct embed__openai_shape {
@@ -19,11 +17,9 @@ struct embed__openai_shape {
     unsigned dimensions; /* 0 = not sent */
     bool plain;          /* numbers instead of base64 */
 };
-/* How many of the texts go into one call (at least 1 of a count of at least 1). */
-size_t embed__openai_batch(const struct cx_str *texts, size_t count);
-/* Appends the body; *truncated grows by the texts that were cut. False where it does not fit. */
+/* Appends the body. False where it does not fit. */
 bool embed__openai_write(const struct embed__openai_shape *shape, const struct cx_str *texts,
-                         size_t count, struct cx_buf *out, size_t *truncated);
+                         size_t count, struct cx_buf *out);
 
 struct embed__openai_answer {
     float *vectors; /* count × dimension, in the order of the texts, each of length 1; owned */

@@ -12,7 +12,6 @@
 #include "cortex/crypto.h"
 #include "cortex/json.h"
 
-static size_t cut_to_tokens(struct cx_str text, size_t max_quarters, size_t *quarters);
 static enum cx_status read_all(const json_t *data, size_t count, struct embed__openai_answer *out,
                                struct cx_err *err);
 static enum cx_status read_one(const json_t *embedding, struct embed__openai_answer *answer,
@@ -20,24 +19,8 @@ static enum cx_status read_one(const json_t *embedding, struct embed__openai_ans
 static bool make_room(struct embed__openai_answer *answer, size_t dimension, size_t count);
 static bool make_length_one(float *vector, unsigned dimension);
 
-size_t embed__openai_batch(const struct cx_str *texts, size_t count)
-{
-    size_t quarters = 0;
-    size_t n = 0;
-    while (n < count && n < EMBED__OPENAI_INPUTS) {
-        size_t used = 0;
-        (void)cut_to_tokens(texts[n], EMBED__OPENAI_INPUT_TOKENS * 4, &used);
-        if (n > 0 && quarters + used > (size_t)EMBED__OPENAI_CALL_TOKENS * 4) {
-            break;
-        }
-        quarters += used;
-        n++;
-    }
-    return n;
-}
-
 bool embed__openai_write(const struct embed__openai_shape *shape, const struct cx_str *texts,
-                         size_t count, struct cx_buf *out, size_t *truncated)
+                         size_t count, struct cx_buf *out)
 {
     cx_buf_puts(out, "{\"model\":");
     cx_json_write_string(cx_str_of(shape->model), out);
@@ -49,15 +32,11 @@ bool embed__openai_write(const struct embed__openai_shape *shape, const struct c
     }
     cx_buf_puts(out, ",\"input\":[");
     for (size_t i = 0; i < count; i++) {
-        size_t used = 0;
-        struct cx_str text = texts[i];
-        text.len = cut_to_tokens(text, EMBED__OPENAI_INPUT_TOKENS * 4, &used);
-        *truncated += text.len < texts[i].len ? 1 : 0;
         if (i > 0) {
             cx_buf_putc(out, ',');
         }
         /* The API refuses an empty string, and all that is sent beside it. */
-        cx_json_write_string(text.len > 0 ? text : CX_STR(" "), out);
+        cx_json_write_string(texts[i].len > 0 ? texts[i] : CX_STR(" "), out);
     }
     cx_buf_puts(out, "]}");
     return !out->failed;
@@ -80,25 +59,6 @@ enum cx_status embed__openai_read(struct cx_str body, size_t count,
     }
     *out = answer;
     return CX_OK;
-}
-
-/* Bytes of the longest whole-character prefix within the budget. A token is some four letters of
- * English; signs, digits and other scripts cost more. Counted in quarters of a token, on the high side. */
-static size_t cut_to_tokens(struct cx_str text, size_t max_quarters, size_t *quarters)
-{
-    size_t used = 0;
-    for (size_t i = 0; i < text.len; i++) {
-        const unsigned char c = (unsigned char)text.p[i];
-        const bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == ' ';
-        const size_t cost = letter ? 1 : c < 0x80 ? 3 : 2;
-        if (used + cost > max_quarters) {
-            *quarters = used;
-            return cx_utf8_cut(text, i);
-        }
-        used += cost;
-    }
-    *quarters = used;
-    return text.len;
 }
 
 static enum cx_status read_all(const json_t *data, size_t count, struct embed__openai_answer *out,

@@ -83,6 +83,10 @@ enum cx_status cx_state_add_fact(struct cx_db *db, const struct cx_fact *fact, i
     if (status == CX_OK && changed) {
         status = write_fact(db, fact, now_us, err);
     }
+    if (status == CX_OK && is_new) {
+        status = state__check_room(db, "SELECT fact_count, fact_bytes FROM state_meta", "facts",
+                                   CX_STATE_MAX_COUNT, CX_STATE_MAX_BYTES, err);
+    }
     if (status == CX_OK) {
         status = find_fact(db, fact->text, &answer, &same, fact, err);
     }
@@ -255,7 +259,7 @@ static enum cx_status count_resources(struct cx_db *db, int64_t *out, struct cx_
 {
     struct cx_stmt *stmt = NULL;
     bool row = false;
-    enum cx_status status = cx_db_prepare(db, "SELECT count(*) FROM state_resources", &stmt, err);
+    enum cx_status status = cx_db_prepare(db, "SELECT resource_count FROM state_meta", &stmt, err);
     if (status == CX_OK) {
         status = cx_stmt_step(stmt, &row, err);
     }

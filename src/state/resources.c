@@ -88,6 +88,10 @@ enum cx_status cx_state_put_resource(struct cx_db *db, const json_t *resource, b
     if (status == CX_OK) {
         status = upsert(db, resource, (struct cx_str){ metadata.data, metadata.len }, &is_new,
                         &changed, err);
+        if (status == CX_OK && changed) {
+            status = state__check_room(db, "SELECT resource_count, resource_bytes FROM state_meta",
+                                       "resources", CX_STATE_MAX_COUNT, CX_STATE_MAX_BYTES, err);
+        }
         status = state__end(db, status, changed, err);
     }
     cx_buf_free(&metadata);

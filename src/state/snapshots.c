@@ -9,6 +9,9 @@
 
 #include "cortex/json.h"
 
+/* A page with the packs ends early where they are large. */
+#define PAGE_BYTES ((size_t)8 * 1024 * 1024)
+
 static enum cx_status read_listed(const struct cx_stmt *row, bool with_packs, json_t **out,
                                   struct cx_err *err);
 static void set(json_t *object, const char *name, json_t *value);
@@ -43,12 +46,15 @@ enum cx_status cx_state_snapshots(struct cx_db *db, const struct cx_snapshot_que
     json_t *list = json_array();
     CX_CHECK(list != NULL);
     json_t *cursor = json_null();
+    size_t bytes = 0;
     for (bool row = true; status == CX_OK && row;) {
         status = cx_stmt_step(stmt, &row, err);
         if (status != CX_OK || !row) {
             break;
         }
-        if ((int64_t)json_array_size(list) == query->limit) {
+        bytes += query->with_packs ? cx_stmt_text(stmt, 6).len : 0;
+        if ((int64_t)json_array_size(list) == query->limit ||
+            (json_array_size(list) > 0 && bytes > PAGE_BYTES)) {
             const json_t *last = json_array_get(list, json_array_size(list) - 1);
             char text[24];
             (void)snprintf(text, sizeof text, "%" PRId64,

@@ -12,6 +12,12 @@
 enum cx_status state__end(struct cx_db *db, enum cx_status status, bool changed,
                           struct cx_err *err) CX_MUST_CHECK;
 
+/* Within a change, after it: CX_CONFLICT where the state would hold more than it may. sql: a literal
+ * that gives count and bytes; what: "facts". */
+enum cx_status state__check_room(struct cx_db *db, const char *sql, const char *what,
+                                 int64_t count_max, int64_t bytes_max,
+                                 struct cx_err *err) CX_MUST_CHECK;
+
 #define STATE__RESOURCE_COLUMNS "id, kind, name, uri, metadata"
 /* The Resource in a row that begins with STATE__RESOURCE_COLUMNS. */
 enum cx_status state__read_resource(const struct cx_stmt *row, json_t **out,

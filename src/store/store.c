@@ -22,6 +22,9 @@
 struct cx_store {
     struct store__shared shared;
     char *path;
+    char *wal_path; /* SQLite follows links before it names it */
+    dev_t device;   /* of the file that was opened */
+    ino_t inode;
     struct cx_db *writer;
     unsigned reader_count;
     struct cx_db **readers;
@@ -31,7 +34,7 @@ struct cx_store {
     struct cx_db **idle;
 };
 
-static enum cx_status make_file(const char *path, struct cx_err *err);
+static enum cx_status make_file(struct cx_store *store, struct cx_err *err);
 static enum cx_status open_readers(struct cx_store *store, unsigned count, struct cx_err *err);
 static char *plain_path(const char *path);
 static void find_series(struct store__shared *shared);
@@ -52,7 +55,7 @@ enum cx_status cx_store_open(const struct cx_store_options *options, struct cx_s
     atomic_init(&store->shared.failed, false);
     find_series(&store->shared);
 
-    enum cx_status status = make_file(store->path, err);
+    enum cx_status status = make_file(store, err);
     if (status == CX_OK) {
         status = db__open(&store->shared, true, &store->writer, err);
     }
@@ -60,6 +63,8 @@ enum cx_status cx_store_open(const struct cx_store_options *options, struct cx_s
         status = migrate__run(store->writer, options, err);
     }
     if (status == CX_OK) {
+        store->wal_path =
+            cx_strdup(sqlite3_filename_wal(sqlite3_db_filename(store->writer->handle, "main")));
         status = open_readers(store, options->readers, err);
     }
     if (status != CX_OK) {
@@ -93,6 +98,7 @@ void cx_store_close(struct cx_store **at)
     free((void *)store->readers);
     free((void *)store->idle);
     free(store->path);
+    free(store->wal_path);
     free(store);
 }
 
@@ -142,6 +148,25 @@ bool cx_store_failed(const struct cx_store *store)
     return atomic_load_explicit(&store->shared.failed, memory_order_acquire);
 }
 
+/* By name alone: to open and close the file would drop SQLite's locks. */
+bool cx_store_in_place(struct cx_store *store)
+{
+    struct stat info;
+    const bool gone = stat(store->path, &info) != 0
+                          ? errno == ENOENT
+                          : info.st_dev != store->device || info.st_ino != store->inode;
+    if (!gone && (stat(store->wal_path, &info) == 0 || errno != ENOENT)) {
+        return true;
+    }
+    if (!atomic_exchange(&store->shared.failed, true)) {
+        CX_LOG(CX_LOG_ERROR,
+               "the database's files were removed or replaced while they were in use: nothing more "
+               "is acknowledged",
+               CX_S("path", store->path));
+    }
+    return false;
+}
+
 /* SQLite reads ":memory:", "" and "file:…" as something else than a file of that name. */
 static char *plain_path(const char *path)
 {
@@ -175,8 +200,9 @@ static void find_series(struct store__shared *shared)
 /* Makes the file for its owner alone; SQLite gives its WAL and index the same permissions. The
  * descriptor is closed before SQLite opens the file: a close afterwards would drop SQLite's
  * locks. */
-static enum cx_status make_file(const char *path, struct cx_err *err)
+static enum cx_status make_file(struct cx_store *store, struct cx_err *err)
 {
+    const char *path = store->path;
     bool created = true;
     int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOCTTY, 0600);
     if (fd < 0 && errno == EEXIST) {
@@ -202,6 +228,8 @@ static enum cx_status make_file(const char *path, struct cx_err *err)
         }
     }
     (void)close(fd);
+    store->device = info.st_dev;
+    store->inode = info.st_ino;
     if (created) {
         sync_folder(path);
     }

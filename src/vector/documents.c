@@ -12,6 +12,7 @@
 #include <stdlib.h>
 
 #include "cortex/crypto.h"
+#include "owner.h"
 
 /* What a transaction will have changed. */
 struct batch {
@@ -19,17 +20,18 @@ struct batch {
     size_t count;
     size_t added;
     size_t bytes;
+    /* Takes the place of the index where the dimension changes; NULL where it does not. */
+    struct vector__index *next;
 };
 
-static enum cx_status check_documents(struct cx_vector *v, const struct cx_document *docs,
-                                      size_t count, struct cx_err *err);
-static bool learn_dimension(struct cx_vector *v, const struct cx_document *docs, size_t count);
+static enum cx_status check_ids(const struct cx_document *docs, size_t count, struct cx_err *err);
 static enum cx_status put_all(struct cx_vector *v, struct cx_db *db, const struct cx_document *docs,
-                              size_t count, struct batch *batch, struct cx_vector_put *figures,
-                              struct cx_err *err);
+                              size_t count, struct vector__claim claim, struct batch *batch,
+                              struct cx_vector_put *figures, struct cx_err *err);
 static enum cx_status put_one(struct cx_vector *v, struct cx_db *db, const struct cx_document *doc,
                               int64_t now_us, struct batch *batch, struct cx_vector_put *figures,
                               struct cx_err *err);
+static size_t bytes_with(const struct cx_vector *v, const struct batch *batch, size_t added);
 static void batch_free(struct batch *batch);
 
 void cx_document_make_id(struct cx_str collection, struct cx_str uri, struct cx_str content,
@@ -49,7 +51,7 @@ enum cx_status cx_vector_unchanged(struct cx_vector *v, struct cx_db *db,
                                    const struct cx_document *docs, size_t count, bool *unchanged,
                                    struct cx_err *err)
 {
-    (void)v; /* one collection, of one model: what is stored was embedded by it */
+    (void)v; /* one collection, of one model: what has a vector has it from that */
     for (size_t i = 0; i < count; i++) {
         uint8_t hash[CX_SHA256_BYTES];
         cx_sha256(docs[i].content, hash);
@@ -58,38 +60,64 @@ enum cx_status cx_vector_unchanged(struct cx_vector *v, struct cx_db *db,
         if (status != CX_OK) {
             return status;
         }
-        unchanged[i] = stored.found && stored.same_content;
+        unchanged[i] = stored.found && stored.same_content && stored.has_vector;
     }
     return CX_OK;
+}
+
+enum cx_status cx_vector_check(const struct cx_vector *v, const struct cx_document *docs,
+                               size_t count, struct cx_err *err)
+{
+    struct cx_vector_figures figures;
+    cx_vector_figures(v, &figures);
+    const struct vector__claim stands = { figures.owner, figures.dimension };
+    struct vector__claim claim;
+    return vector__owner_admit(stands, docs, count, &claim, err);
 }
 
 enum cx_status cx_vector_put(struct cx_vector *v, struct cx_db *db, const struct cx_document *docs,
                              size_t count, struct cx_vector_put *out, struct cx_err *err)
 {
-    enum cx_status status = check_documents(v, docs, count, err);
+    const struct vector__claim stands = { v->owner, v->index.dimension };
+    struct vector__claim claim = stands;
+    enum cx_status status = check_ids(docs, count, err);
+    if (status == CX_OK) {
+        status = vector__owner_admit(stands, docs, count, &claim, err);
+    }
+    if (status == CX_OK) {
+        status = vector__owner_check_learned(stands, claim, docs, count, err);
+    }
     if (status == CX_OK) {
         status = cx_db_begin(db, err);
     }
     if (status != CX_OK) {
         return status;
     }
-    const bool learned = learn_dimension(v, docs, count);
     struct cx_vector_put figures = { 0 };
     struct batch batch = { .entries = cx_alloc((count + 1) * sizeof *batch.entries) };
-    status = put_all(v, db, docs, count, &batch, &figures, err);
+    struct vector__index next;
+    if (claim.dimension != stands.dimension) {
+        vector__index_init(&next);
+        vector__index_set_dimension(&next, claim.dimension);
+        batch.next = &next;
+    }
+    status = put_all(v, db, docs, count, claim, &batch, &figures, err);
     if (status == CX_OK) {
         status = cx_db_commit(db, err);
     }
     if (status != CX_OK) {
         cx_db_rollback(db);
         batch_free(&batch);
-        if (learned) {
-            vector__index_set_dimension(&v->index, 0);
+        if (batch.next != NULL) {
+            vector__index_free(batch.next);
         }
         return status;
     }
-    v->claimed = v->claimed || figures.indexed > 0;
     CX_CHECK(pthread_rwlock_wrlock(&v->index.lock) == 0);
+    v->owner = claim.owner;
+    if (batch.next != NULL) {
+        vector__index_replace(&v->index, batch.next);
+    }
     for (size_t i = 0; i < batch.count; i++) {
         vector__index_set(&v->index, &batch.entries[i]);
     }
@@ -128,6 +156,10 @@ enum cx_status cx_vector_delete(struct cx_vector *v, struct cx_db *db, const str
     for (size_t i = 0; i < gone_count; i++) {
         vector__index_remove(&v->index, gone[i]);
     }
+    if (v->index.live == 0) {
+        v->owner = CX_OWNER_NONE;
+        vector__index_set_dimension(&v->index, v->dimension);
+    }
     CX_CHECK(pthread_rwlock_unlock(&v->index.lock) == 0);
     free(gone);
     vector__update_figures(v);
@@ -135,57 +167,32 @@ enum cx_status cx_vector_delete(struct cx_vector *v, struct cx_db *db, const str
     return CX_OK;
 }
 
-static enum cx_status check_documents(struct cx_vector *v, const struct cx_document *docs,
-                                      size_t count, struct cx_err *err)
+static enum cx_status check_ids(const struct cx_document *docs, size_t count, struct cx_err *err)
 {
-    unsigned dimension = v->index.dimension;
     for (size_t i = 0; i < count; i++) {
         if (docs[i].doc_id.len < 1 || docs[i].doc_id.len > 512) {
             return cx_err_set(err, CX_INVALID, "doc_id must have 1 to 512 bytes");
-        }
-        if (docs[i].vector == NULL) {
-            continue;
-        }
-        if (docs[i].dimension < 1 || docs[i].dimension > VECTOR__DIMENSION_MAX) {
-            return cx_err_set(err, CX_INVALID, "a vector must have 1 to %d dimensions",
-                              VECTOR__DIMENSION_MAX);
-        }
-        dimension = dimension == 0 ? docs[i].dimension : dimension;
-        if (docs[i].dimension != dimension) {
-            return cx_err_set(err, CX_CONFLICT,
-                              "a vector has %u dimensions, collection \"default\" has %u",
-                              docs[i].dimension, dimension);
         }
     }
     return CX_OK;
 }
 
-/* The first vector of all decides. True when it did. */
-static bool learn_dimension(struct cx_vector *v, const struct cx_document *docs, size_t count)
-{
-    for (size_t i = 0; i < count && v->index.dimension == 0; i++) {
-        if (docs[i].vector != NULL) {
-            vector__index_set_dimension(&v->index, docs[i].dimension);
-            return true;
-        }
-    }
-    return false;
-}
-
 static enum cx_status put_all(struct cx_vector *v, struct cx_db *db, const struct cx_document *docs,
-                              size_t count, struct batch *batch, struct cx_vector_put *figures,
-                              struct cx_err *err)
+                              size_t count, struct vector__claim claim, struct batch *batch,
+                              struct cx_vector_put *figures, struct cx_err *err)
 {
     const int64_t now_us = cx_clock_wall_us();
     enum cx_status status = CX_OK;
     for (size_t i = 0; i < count && status == CX_OK; i++) {
         status = put_one(v, db, &docs[i], now_us, batch, figures, err);
     }
-    if (status == CX_OK && !v->claimed && batch->added > 0) {
-        status = vector__row_claim(v, db, err);
+    if (status == CX_OK && (claim.owner != v->owner || batch->next != NULL)) {
+        status = vector__owner_claim(v, db, claim, err);
     }
     if (status == CX_OK) {
-        status = vector__index_reserve(&v->index, batch->added, err);
+        status = batch->next == NULL
+                     ? vector__index_reserve(&v->index, batch->added, err)
+                     : vector__index_reserve(batch->next, v->index.live + batch->added, err);
     }
     return status;
 }
@@ -201,7 +208,8 @@ static enum cx_status put_one(struct cx_vector *v, struct cx_db *db, const struc
     if (status != CX_OK) {
         return status;
     }
-    if (doc->vector == NULL && !(stored.found && stored.same_content)) {
+    const bool same_content = stored.found && stored.same_content;
+    if (doc->vector == NULL && !doc->pending && !same_content) {
         return cx_err_set(err, CX_CONFLICT,
                           "document \"%.*s\" was changed by another request; send it again",
                           (int)(doc->doc_id.len < 128 ? doc->doc_id.len : 128), doc->doc_id.p);
@@ -214,13 +222,15 @@ static enum cx_status put_one(struct cx_vector *v, struct cx_db *db, const struc
             return cx_err_set(err, CX_INVALID, "a vector holds a number that is not finite");
         }
     }
-    bool same = stored.found && stored.same_content;
-    if (same && entry.vector != NULL) {
-        status = vector__row_same_vector(db, stored.id, entry.vector, doc->dimension, &same, err);
+    bool unchanged = same_content && stored.same_fields;
+    if (unchanged && entry.vector != NULL && stored.has_vector) {
+        status =
+            vector__row_same_vector(db, stored.id, entry.vector, doc->dimension, &unchanged, err);
     }
-    if (status == CX_OK && same && stored.same_fields) {
+    if (status == CX_OK && unchanged && (entry.vector == NULL || stored.has_vector)) {
         vector__entry_free(&entry);
         figures->unchanged++;
+        figures->pending += stored.has_vector ? 0 : 1;
         return CX_OK;
     }
     json_t *metadata = NULL;
@@ -232,8 +242,7 @@ static enum cx_status put_one(struct cx_vector *v, struct cx_db *db, const struc
         json_decref(metadata);
         entry.doc_id = cx_strndup(doc->doc_id.p, doc->doc_id.len);
         batch->bytes += vector__entry_bytes(&entry);
-        const size_t added = batch->added + (stored.found ? 0 : 1);
-        if (vector__index_bytes_with(&v->index, added) + batch->bytes > v->index_bytes_max) {
+        if (bytes_with(v, batch, stored.found ? 0 : 1) > v->index_bytes_max) {
             status = cx_err_set(err, CX_OVERLOADED,
                                 "the vector index has reached its limit of %zu bytes",
                                 v->index_bytes_max);
@@ -241,25 +250,39 @@ static enum cx_status put_one(struct cx_vector *v, struct cx_db *db, const struc
     }
     if (status == CX_OK && !stored.found) {
         status = vector__row_insert(db, doc, hash, now_us, &stored.id, err);
-    } else if (status == CX_OK) {
-        status =
-            stored.same_content ? CX_OK : vector__row_update_content(db, doc, stored.id, hash, err);
+    } else if (status == CX_OK && !unchanged) {
+        status = same_content ? CX_OK : vector__row_update_content(db, doc, stored.id, hash, err);
         if (status == CX_OK) {
             status = vector__row_update_fields(db, doc, stored.id, now_us, err);
         }
     }
     if (status == CX_OK && entry.vector != NULL) {
         status = vector__row_write_vector(db, stored.id, entry.vector, doc->dimension, err);
+    } else if (status == CX_OK && !same_content && stored.has_vector) {
+        status = vector__row_drop_vector(db, stored.id, err);
     }
     if (status != CX_OK) {
         vector__entry_free(&entry);
         return status;
     }
     entry.rowid = stored.id;
+    entry.pending = entry.vector == NULL && !(same_content && stored.has_vector);
     batch->entries[batch->count++] = entry;
     batch->added += stored.found ? 0 : 1;
-    *(stored.found ? &figures->updated : &figures->indexed) += 1;
+    figures->pending += entry.pending ? 1 : 0;
+    *(unchanged ? &figures->unchanged : stored.found ? &figures->updated : &figures->indexed) += 1;
     return CX_OK;
+}
+
+/* What the index will take, with the entries so far and `added` new documents more. */
+static size_t bytes_with(const struct cx_vector *v, const struct batch *batch, size_t added)
+{
+    const size_t rows =
+        batch->next == NULL
+            ? vector__index_bytes_with(&v->index, batch->added + added)
+            : vector__index_bytes_with(batch->next, v->index.live + batch->added + added) +
+                  v->index.extra_bytes;
+    return rows + batch->bytes;
 }
 
 static void batch_free(struct batch *batch)

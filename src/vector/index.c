@@ -4,18 +4,33 @@
  */
 #include "index.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "kernel.h"
+
+#define HUGE_PAGE ((size_t)2 * 1024 * 1024)
+#define SLAB_BYTES_MAX ((size_t)64 * 1024 * 1024) /* of address space; memory comes when touched */
+#define SMALL_BLOCKS 2 /* a small collection shall not take a huge page */
 
 static size_t map_home(const struct vector__index *index, int64_t rowid);
 static struct vector__map_entry *map_find(const struct vector__index *index, int64_t rowid);
 static void map_insert(struct vector__index *index, int64_t rowid, uint32_t slot);
 static void map_remove(struct vector__index *index, int64_t rowid);
 static void map_grow(struct vector__index *index, size_t documents);
+static void set_row(struct vector__index *index, size_t at, const float *vector);
+static void clear_row(struct vector__index *index, size_t at, float error);
+static void set_pending(struct vector__index *index, size_t at, bool pending);
+static void free_blocks(struct vector__index *index);
 static enum cx_status add_block(struct vector__index *index, struct cx_err *err);
+static bool add_slab(struct vector__index *index);
+static void wish_huge_pages(const struct vector__index *index, size_t slab);
+static size_t slab_bytes(const struct vector__index *index);
+static uint8_t *coarse_of_block(const struct vector__index *index, size_t block);
 static size_t stride_of(unsigned dimension);
+static size_t slab_blocks_of(size_t coarse_stride);
 
 void vector__entry_free(struct vector__entry *entry)
 {
@@ -48,11 +63,9 @@ void vector__index_free(struct vector__index *index)
         free(vector__index_slot(index, i)->doc_id);
         free(vector__index_slot(index, i)->facets);
     }
-    for (size_t i = 0; i < index->block_count; i++) {
-        free(index->blocks[i]->rows);
-        free(index->blocks[i]);
-    }
+    free_blocks(index);
     free(index->blocks);
+    free(index->slabs);
     free(index->free_slots);
     free(index->map);
     CX_CHECK(pthread_rwlock_destroy(&index->lock) == 0);
@@ -60,16 +73,16 @@ void vector__index_free(struct vector__index *index)
 
 void vector__index_set_dimension(struct vector__index *index, unsigned dimension)
 {
-    CX_CHECK(index->slot_end == 0);
-    CX_CHECK(pthread_rwlock_wrlock(&index->lock) == 0);
-    while (index->block_count > 0) {
-        index->block_count--;
-        free(index->blocks[index->block_count]->rows);
-        free(index->blocks[index->block_count]);
-    }
+    CX_CHECK(index->live == 0);
+    free_blocks(index);
+    index->slot_end = 0;
+    index->free_count = 0;
     index->dimension = dimension;
-    index->stride = stride_of(dimension);
-    CX_CHECK(pthread_rwlock_unlock(&index->lock) == 0);
+    /* Before it is known rows are as small as can be: all documents are pending. */
+    const unsigned room = dimension > 0 ? dimension : 1;
+    index->stride = stride_of(room);
+    index->coarse_stride = vector__coarse_stride(room);
+    index->slab_blocks = slab_blocks_of(index->coarse_stride);
 }
 
 enum cx_status vector__index_reserve(struct vector__index *index, size_t added, struct cx_err *err)
@@ -98,7 +111,7 @@ void vector__index_set(struct vector__index *index, struct vector__entry *entry)
     size_t at = vector__index_find(index, entry->rowid);
     const bool added = at == VECTOR__NO_SLOT;
     if (added) {
-        CX_CHECK(entry->vector != NULL);
+        CX_CHECK(entry->vector != NULL || entry->pending);
         at = index->free_count > 0 ? index->free_slots[--index->free_count] : index->slot_end++;
         CX_CHECK(at < index->block_count * VECTOR__BLOCK_ROWS);
         map_insert(index, entry->rowid, (uint32_t)at);
@@ -118,11 +131,22 @@ void vector__index_set(struct vector__index *index, struct vector__entry *entry)
     entry->doc_id = NULL;
     entry->facets = NULL;
     if (entry->vector != NULL) {
-        float *row = vector__index_row(index, at);
-        memcpy(row, entry->vector, index->dimension * sizeof *row);
-        memset(row + index->dimension, 0, (index->stride - index->dimension) * sizeof *row);
+        set_row(index, at, entry->vector);
+    } else if (entry->pending) {
+        clear_row(index, at, 0); /* a zero vector, to those who ask */
+    }
+    if (entry->vector != NULL || entry->pending) {
+        set_pending(index, at, entry->vector == NULL);
     }
     vector__entry_free(entry);
+}
+
+void vector__index_fill(struct vector__index *index, int64_t rowid, const float *vector)
+{
+    const size_t at = vector__index_find(index, rowid);
+    CX_CHECK(at != VECTOR__NO_SLOT);
+    set_row(index, at, vector);
+    set_pending(index, at, false);
 }
 
 void vector__index_remove(struct vector__index *index, int64_t rowid)
@@ -135,8 +159,9 @@ void vector__index_remove(struct vector__index *index, int64_t rowid)
     index->extra_bytes -= strlen(slot->doc_id) + 1 + slot->facet_count * sizeof *slot->facets;
     free(slot->doc_id);
     free(slot->facets);
+    set_pending(index, at, false);
     *slot = (struct vector__slot){ 0 };
-    memset(vector__index_row(index, at), 0, index->stride * sizeof(float));
+    clear_row(index, at, -INFINITY);
     map_remove(index, rowid);
     if (index->free_count == index->free_cap) {
         index->free_cap = index->free_cap == 0 ? 64 : index->free_cap * 2;
@@ -161,9 +186,127 @@ size_t vector__index_bytes(const struct vector__index *index)
 size_t vector__index_bytes_with(const struct vector__index *index, size_t added)
 {
     const size_t new_slots = added > index->free_count ? added - index->free_count : 0;
-    const size_t slot_bytes = index->stride * sizeof(float) + sizeof(struct vector__slot) +
+    const size_t slot_bytes = index->stride * sizeof(float) + index->coarse_stride +
+                              2 * sizeof(float) + sizeof(struct vector__slot) +
                               2 * sizeof(struct vector__map_entry);
     return (index->slot_end + new_slots) * slot_bytes + index->extra_bytes;
+}
+
+static void set_row(struct vector__index *index, size_t at, const float *vector)
+{
+    float *row = vector__index_row(index, at);
+    memcpy(row, vector, index->dimension * sizeof *row);
+    memset(row + index->dimension, 0, (index->stride - index->dimension) * sizeof *row);
+    struct vector__block *block = index->blocks[at / VECTOR__BLOCK_ROWS];
+    const size_t i = at % VECTOR__BLOCK_ROWS;
+    vector__coarse_row(vector, index->dimension, index->coarse_stride,
+                       block->coarse + i * index->coarse_stride, &block->scales[i],
+                       &block->errors[i]);
+}
+
+/* What was deleted is nowhere in memory any more. */
+static void clear_row(struct vector__index *index, size_t at, float error)
+{
+    memset(vector__index_row(index, at), 0, index->stride * sizeof(float));
+    struct vector__block *block = index->blocks[at / VECTOR__BLOCK_ROWS];
+    const size_t i = at % VECTOR__BLOCK_ROWS;
+    memset(block->coarse + i * index->coarse_stride, VECTOR__COARSE_ZERO, index->coarse_stride);
+    block->scales[i] = 0;
+    block->errors[i] = error;
+}
+
+static void set_pending(struct vector__index *index, size_t at, bool pending)
+{
+    struct vector__slot *slot = vector__index_slot(index, at);
+    if (slot->pending != pending) {
+        slot->pending = pending;
+        index->pending = pending ? index->pending + 1 : index->pending - 1;
+    }
+}
+
+static void free_blocks(struct vector__index *index)
+{
+    while (index->block_count > 0) {
+        index->block_count--;
+        free(index->blocks[index->block_count]->rows);
+        free(index->blocks[index->block_count]);
+    }
+    while (index->slab_count > 0) {
+        index->slab_count--;
+        free(index->slabs[index->slab_count]);
+    }
+}
+
+static enum cx_status add_block(struct vector__index *index, struct cx_err *err)
+{
+    CX_CHECK(index->stride > 0);
+    const size_t slot_end_max = (size_t)UINT32_MAX - VECTOR__BLOCK_ROWS;
+    const size_t at = index->block_count;
+    const bool room = at < index->slab_count * index->slab_blocks || add_slab(index);
+    struct vector__block *block = calloc(1, sizeof *block);
+    float *rows = aligned_alloc(VECTOR__ALIGN, VECTOR__BLOCK_ROWS * index->stride * sizeof(float));
+    struct vector__block **blocks =
+        realloc(index->blocks, (at + 1) * sizeof(struct vector__block *));
+    if (blocks != NULL) {
+        index->blocks = blocks;
+    }
+    if (!room || block == NULL || rows == NULL || blocks == NULL ||
+        at * VECTOR__BLOCK_ROWS > slot_end_max) {
+        free(block);
+        free(rows);
+        return cx_err_set(err, CX_NO_MEMORY, "no memory for more vectors");
+    }
+    block->rows = rows;
+    block->coarse = coarse_of_block(index, at);
+    for (size_t i = 0; i < VECTOR__BLOCK_ROWS; i++) {
+        block->errors[i] = -INFINITY;
+    }
+    index->blocks[index->block_count++] = block;
+    if (at == SMALL_BLOCKS && index->slab_count == 1) {
+        wish_huge_pages(index, 0);
+    }
+    return CX_OK;
+}
+
+static bool add_slab(struct vector__index *index)
+{
+    const size_t bytes = slab_bytes(index);
+    uint8_t **slabs = realloc(index->slabs, (index->slab_count + 1) * sizeof(uint8_t *));
+    if (slabs == NULL) {
+        return false;
+    }
+    index->slabs = slabs;
+    uint8_t *slab = aligned_alloc(bytes >= HUGE_PAGE ? HUGE_PAGE : VECTOR__ALIGN, bytes);
+    if (slab == NULL) {
+        return false;
+    }
+    index->slabs[index->slab_count++] = slab;
+    if (index->slab_count > 1) {
+        wish_huge_pages(index, index->slab_count - 1);
+    }
+    return true;
+}
+
+/* A scan touches a page for every ten rows or so. Refused, all is the same, a little slower. */
+static void wish_huge_pages(const struct vector__index *index, size_t slab)
+{
+    const size_t bytes = slab_bytes(index);
+    if (bytes >= HUGE_PAGE) {
+        (void)madvise(index->slabs[slab], bytes, MADV_HUGEPAGE);
+    }
+}
+
+/* Whole huge pages, unless it is less than one. */
+static size_t slab_bytes(const struct vector__index *index)
+{
+    const size_t bytes = index->slab_blocks * VECTOR__BLOCK_ROWS * index->coarse_stride;
+    return bytes < HUGE_PAGE ? bytes : (bytes + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
+}
+
+static uint8_t *coarse_of_block(const struct vector__index *index, size_t block)
+{
+    return index->slabs[block / index->slab_blocks] +
+           block % index->slab_blocks * VECTOR__BLOCK_ROWS * index->coarse_stride;
 }
 
 static size_t stride_of(unsigned dimension)
@@ -171,26 +314,15 @@ static size_t stride_of(unsigned dimension)
     return ((size_t)dimension + VECTOR__ROW_FLOATS - 1) / VECTOR__ROW_FLOATS * VECTOR__ROW_FLOATS;
 }
 
-static enum cx_status add_block(struct vector__index *index, struct cx_err *err)
+/* So many that they fill huge pages, where that is not too much at once. */
+static size_t slab_blocks_of(size_t coarse_stride)
 {
-    CX_CHECK(index->stride > 0);
-    const size_t slot_end_max = (size_t)UINT32_MAX - VECTOR__BLOCK_ROWS;
-    struct vector__block *block = calloc(1, sizeof *block);
-    float *rows = aligned_alloc(VECTOR__ALIGN, VECTOR__BLOCK_ROWS * index->stride * sizeof(float));
-    struct vector__block **blocks =
-        realloc(index->blocks, (index->block_count + 1) * sizeof(struct vector__block *));
-    if (blocks != NULL) {
-        index->blocks = blocks;
+    const size_t block_bytes = VECTOR__BLOCK_ROWS * coarse_stride;
+    size_t blocks = 1;
+    while (blocks * block_bytes % HUGE_PAGE != 0 && 2 * blocks * block_bytes <= SLAB_BYTES_MAX) {
+        blocks *= 2;
     }
-    if (block == NULL || rows == NULL || blocks == NULL ||
-        index->block_count * VECTOR__BLOCK_ROWS > slot_end_max) {
-        free(block);
-        free(rows);
-        return cx_err_set(err, CX_NO_MEMORY, "no memory for more vectors");
-    }
-    block->rows = rows;
-    index->blocks[index->block_count++] = block;
-    return CX_OK;
+    return blocks;
 }
 
 static size_t map_home(const struct vector__index *index, int64_t rowid)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * index: the vectors in memory, and what ranking needs to know of a document beside them: its id
- * (ties) and its facets (filters). Rows lie in blocks, so that growth never copies; the slot of a
- * document that is removed is zeroed and used again.
+ * index: the vectors in memory, twice (in float32, which scores are made of, and coarse, which a scan
+ * reads), and what ranking needs to know of a document beside them: its id (ties) and its facets
+ * (filters). Rows lie in blocks, so that growth never copies; coarse rows of many blocks lie in one
+ * piece, for the huge pages of the processor. The slot of a document that is removed is used again.
  *
  * Threads: one thread changes it (the write lane) and takes the lock for writing while it does; any
  * worker reads it under the lock for reading. The thread that writes may read without the lock.
@@ -12,6 +13,7 @@
 
 #include <pthread.h>
 
+#include "coarse.h"
 #include "cortex/base.h"
 
 #define VECTOR__BLOCK_ROWS 1024
@@ -21,9 +23,13 @@ struct vector__slot {
     char *doc_id;
     uint64_t *facets; /* ascending */
     size_t facet_count;
+    bool pending; /* has no vector yet: its row counts as none */
 };
 struct vector__block {
-    float *rows; /* VECTOR__BLOCK_ROWS × stride, aligned to VECTOR__ALIGN */
+    float *rows;     /* VECTOR__BLOCK_ROWS × stride, aligned to VECTOR__ALIGN */
+    uint8_t *coarse; /* VECTOR__BLOCK_ROWS × coarse_stride, likewise; in a slab */
+    float scales[VECTOR__BLOCK_ROWS];
+    float errors[VECTOR__BLOCK_ROWS]; /* -INFINITY where no document is */
     struct vector__slot slots[VECTOR__BLOCK_ROWS];
 };
 struct vector__map_entry {
@@ -32,10 +38,14 @@ struct vector__map_entry {
 };
 struct vector__index {
     pthread_rwlock_t lock;
-    unsigned dimension; /* 0 = not known yet, nothing is in */
+    unsigned dimension; /* 0 = not known yet: whatever is in is pending */
     size_t stride;      /* floats from row to row */
+    size_t coarse_stride;
     struct vector__block **blocks;
     size_t block_count;
+    uint8_t **slabs; /* the coarse rows of slab_blocks blocks each */
+    size_t slab_count;
+    size_t slab_blocks; /* a power of two */
     size_t slot_end; /* slots ever used: free ones among them are in free_slots */
     uint32_t *free_slots;
     size_t free_count;
@@ -43,6 +53,7 @@ struct vector__index {
     struct vector__map_entry *map; /* rowid → slot, open addressing */
     size_t map_cap;                /* a power of two */
     size_t live;
+    size_t pending;     /* of these */
     size_t extra_bytes; /* ids and facets */
 };
 
@@ -52,19 +63,26 @@ struct vector__entry {
     char *doc_id;
     uint64_t *facets;
     size_t facet_count;
-    float *vector; /* dimension floats; NULL = the row stays as it is */
+    float *vector; /* dimension floats of length 0 or 1; NULL = the row stays as it is */
+    bool pending;  /* without a vector: it has none, or none any more */
 };
 void vector__entry_free(struct vector__entry *entry); /* what it holds */
 size_t vector__entry_bytes(const struct vector__entry *entry);
 
 void vector__index_init(struct vector__index *index);
 void vector__index_free(struct vector__index *index);
-/* Only while nothing was ever in; 0 = not known again. */
+/* Only while nothing is in; 0 = not known again. Gives back all memory of rows. The caller has the
+ * lock for writing, or the index to itself. */
 void vector__index_set_dimension(struct vector__index *index, unsigned dimension);
+/* `next`, which is empty, has another dimension and has reserved, takes over what is in, all of which
+ * is pending; it is freed. The caller has the lock of `index` for writing. */
+void vector__index_replace(struct vector__index *index, struct vector__index *next);
 /* Room for `added` more documents, so that vector__index_set cannot fail. Takes the lock itself. */
 enum cx_status vector__index_reserve(struct vector__index *index, size_t added, struct cx_err *err);
 /* Takes over what the entry holds. The caller has the lock for writing, and has reserved. */
 void vector__index_set(struct vector__index *index, struct vector__entry *entry);
+/* A pending document's vector, dimension floats, has come. The caller has the lock for writing. */
+void vector__index_fill(struct vector__index *index, int64_t rowid, const float *vector);
 void vector__index_remove(struct vector__index *index, int64_t rowid);
 #define VECTOR__NO_SLOT SIZE_MAX
 size_t vector__index_find(const struct vector__index *index, int64_t rowid);
@@ -76,6 +94,12 @@ static inline struct vector__slot *vector__index_slot(const struct vector__index
                                                       size_t slot)
 {
     return &index->blocks[slot / VECTOR__BLOCK_ROWS]->slots[slot % VECTOR__BLOCK_ROWS];
+}
+static inline struct vector__coarse_rows vector__index_coarse(const struct vector__index *index,
+                                                              size_t block)
+{
+    const struct vector__block *b = index->blocks[block];
+    return (struct vector__coarse_rows){ b->coarse, index->coarse_stride, b->scales, b->errors };
 }
 static inline float *vector__index_row(const struct vector__index *index, size_t slot)
 {

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * The dot-product kernels. A scan reads every row once, so memory bandwidth is the limit: four rows
- * at a time share the loads of the query and leave enough additions in flight.
+ * The table of kernels, and the dot products in float32 (coarse_kernel.c has the rest). Memory
+ * bandwidth is the limit: four rows at a time share the loads of the query and leave enough
+ * additions in flight.
  */
 #include "kernel.h"
 
+#include "coarse_kernel.h"
 #include "cortex/vector.h"
 
 #if defined(__x86_64__)
@@ -21,7 +23,7 @@ const char *cx_vector_kernel_name(void)
 
 struct vector__kernel vector__kernel_best(void)
 {
-    struct vector__kernel kernels[3];
+    struct vector__kernel kernels[VECTOR__KERNELS_MAX];
     (void)vector__kernels(kernels);
     return kernels[0];
 }
@@ -36,16 +38,23 @@ AVX512 static void dot_avx512(const float *query, const float *rows, size_t stri
 AVX2 static void dot_avx2(const float *query, const float *rows, size_t stride, size_t count,
                           float *out);
 
-size_t vector__kernels(struct vector__kernel out[3])
+size_t vector__kernels(struct vector__kernel out[VECTOR__KERNELS_MAX])
 {
     size_t n = 0;
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq")) {
-        out[n++] = (struct vector__kernel){ "avx512", dot_avx512 };
+    const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    if (avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq")) {
+        const bool vnni = __builtin_cpu_supports("avx512vnni") &&
+                          __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
+        out[n++] = (struct vector__kernel){ "avx512", dot_avx512,
+                                            vnni ? vector__bound_vnni : vector__bound_avx2,
+                                            vector__pick_avx512 };
     }
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
-        out[n++] = (struct vector__kernel){ "avx2", dot_avx2 };
+    if (avx2) {
+        out[n++] =
+            (struct vector__kernel){ "avx2", dot_avx2, vector__bound_avx2, vector__pick_avx2 };
     }
-    out[n++] = (struct vector__kernel){ "plain", dot_plain };
+    out[n++] =
+        (struct vector__kernel){ "plain", dot_plain, vector__bound_plain, vector__pick_plain };
     return n;
 }
 
@@ -128,9 +137,9 @@ AVX2 static void dot_avx2(const float *query, const float *rows, size_t stride, 
 
 #else
 
-size_t vector__kernels(struct vector__kernel out[3])
+size_t vector__kernels(struct vector__kernel out[VECTOR__KERNELS_MAX])
 {
-    out[0] = (struct vector__kernel){ "plain", dot_plain };
+    out[0] = (struct vector__kernel){ "plain", dot_plain, vector__bound_plain, vector__pick_plain };
     return 1;
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * kernel: dot products of one query with many rows, in the widest instructions that the processor
- * has. Each kernel gives the same answer but for rounding.
+ * kernel: what a search does to every row, in the widest instructions that the processor has: dot
+ * products in float32, upper bounds of them from the coarse rows (coarse.h), and picking the rows
+ * that may be among the best.
  *
  * Threads: any.
  */
@@ -10,19 +11,34 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #define VECTOR__ROW_FLOATS 16 /* a row is padded with zeros to a multiple of it */
 #define VECTOR__ALIGN 64      /* of the query and of every row */
 
-/* out[i] = query · row i, of `count` rows that lie `stride` floats apart. */
+struct vector__coarse_query;
+struct vector__coarse_rows;
+
+/* out[i] = query · row i, of `count` rows that lie `stride` floats apart. The same row gives the same
+ * bits wherever it stands among others. */
 typedef void (*vector__dot_fn)(const float *query, const float *rows, size_t stride, size_t count,
                                float *out);
+/* out[i] + query->slack is not less than what any dot gives for row i. Every kernel gives the same
+ * but for rounding, which is in the slack. */
+typedef void (*vector__bound_fn)(const struct vector__coarse_query *query,
+                                 const struct vector__coarse_rows *rows, size_t count, float *out);
+/* Writes the places where values[i] >= cut, ascending; returns how many. out: room for count. */
+typedef size_t (*vector__pick_fn)(const float *values, size_t count, float cut, uint32_t *out);
+
 struct vector__kernel {
     const char *name;
     vector__dot_fn dot;
+    vector__bound_fn bound;
+    vector__pick_fn pick;
 };
+#define VECTOR__KERNELS_MAX 3
 /* The kernels that run on this processor, best first. */
-size_t vector__kernels(struct vector__kernel out[3]);
+size_t vector__kernels(struct vector__kernel out[VECTOR__KERNELS_MAX]);
 struct vector__kernel vector__kernel_best(void);
 
 #endif

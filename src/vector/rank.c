@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Ranking (rank.h). The index is scanned block by block, so that the scores of a block are still in
- * the cache when they are looked at.
+ * Ranking (rank.h): the three modes. A score is always made of the float32 cosine and of bm25; the
+ * bounds of a scan (scan.h) only decide whose cosine is worth computing. As sums, products and
+ * quotients of rounded numbers keep their order, what is computed of a bound is a bound.
  */
 #include "rank.h"
 
@@ -9,206 +10,292 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "best.h"
 #include "cortex/metrics.h"
+#include "scan.h"
 
 #define WEIGHT_KEYWORD 0.6
 #define WEIGHT_SEMANTIC 0.4
 
-/* The best so far: a heap with the worst of them on top. */
-struct best {
-    struct vector__candidate *items;
-    size_t count;
-    size_t most;
-};
-/* One leg's score of every slot, and the greatest of them. */
-struct leg {
-    float *scores;
-    double max;
+/* What a hybrid score is made of. */
+struct fusion {
+    float *uppers;   /* of every slot (scan.h) */
+    float *keywords; /* of every slot: bm25 over its maximum; 0 = no match */
+    double cosine_max;
 };
 
-static void rank_semantic(struct cx_vector *v, const struct vector__ranking *r, struct best *best);
-static enum cx_status rank_keyword(struct cx_vector *v, const struct vector__ranking *r,
-                                   struct best *best, struct cx_err *err);
-static enum cx_status rank_hybrid(struct cx_vector *v, const struct vector__ranking *r,
-                                  struct best *best, struct cx_err *err);
-static bool passes(const struct vector__ranking *r, const struct vector__slot *slot);
-static void scan_block(const struct cx_vector *v, const struct vector__ranking *r, size_t block,
-                       size_t count, float *scores);
-static double keyword_max(const struct cx_vector *v, const struct vector__ranking *r);
+static enum cx_status check_query(const struct cx_vector *v, const struct vector__ranking *r,
+                                  struct cx_err *err);
+static enum cx_status rank_live(const struct cx_vector *v, const struct vector__ranking *r,
+                                struct vector__best *best, struct cx_err *err);
+static void rank_keyword(const struct cx_vector *v, const struct vector__ranking *r,
+                         struct vector__best *best);
+static enum cx_status rank_semantic(const struct vector__scan *scan,
+                                    const struct vector__ranking *r, struct vector__best *best,
+                                    struct cx_err *err);
+static enum cx_status rank_hybrid(const struct vector__scan *scan, const struct vector__ranking *r,
+                                  struct vector__best *best, struct cx_err *err);
+static enum cx_status find_cosine_max(const struct vector__scan *scan, struct fusion *fusion,
+                                      struct cx_err *err);
+static void consider_matches(const struct vector__scan *scan, const struct vector__ranking *r,
+                             struct fusion *fusion, struct vector__floor *floor,
+                             struct vector__possibles *possibles);
+static void consider_others(const struct vector__scan *scan, const struct fusion *fusion,
+                            struct vector__floor *floor, struct vector__possibles *possibles);
+static void consider(const struct vector__scan *scan, const struct fusion *fusion, size_t slot,
+                     struct vector__floor *floor, struct vector__possibles *possibles);
+static void score_possibles(const struct vector__scan *scan, const struct vector__ranking *r,
+                            const struct fusion *fusion, const struct vector__possibles *possibles,
+                            struct vector__best *best);
+static double keyword_max(const struct vector__index *index, const struct vector__ranking *r);
+static double fused(double keyword, double cosine, double cosine_max);
 static double divided(double score, double max);
-static void offer(struct best *best, const struct vector__ranking *r,
+static double least_score(const struct vector__ranking *r);
+static bool passes(const struct vector__ranking *r, const struct vector__slot *slot);
+static void offer(struct vector__best *best, const struct vector__ranking *r,
                   const struct vector__slot *slot, double score, double semantic, double keyword);
-static bool is_better(const struct vector__candidate *a, const struct vector__candidate *b);
-static void sift_down(struct best *best, size_t at);
-static void sort_best(struct best *best);
 
 enum cx_status vector__rank(struct cx_vector *v, const struct vector__ranking *ranking, size_t most,
                             struct vector__candidate *out, size_t *count, struct cx_err *err)
 {
-    struct best best = { .items = out, .most = most };
-    enum cx_status status = CX_OK;
+    struct vector__best best = { .items = out, .most = most };
     const uint64_t before_ns = cx_clock_mono_ns();
     CX_CHECK(pthread_rwlock_rdlock(&v->index.lock) == 0);
-    const unsigned dimension = v->index.dimension;
-    if (ranking->query != NULL && dimension != 0 && ranking->dimension != dimension) {
-        CX_CHECK(pthread_rwlock_unlock(&v->index.lock) == 0);
-        return cx_err_set(err, CX_CONFLICT,
-                          "the query's vector has %u dimensions, collection \"default\" has %u",
-                          ranking->dimension, dimension);
+    enum cx_status status = check_query(v, ranking, err);
+    if (status == CX_OK && v->index.live > 0 && most > 0) {
+        status = rank_live(v, ranking, &best, err);
     }
-    switch (ranking->mode) {
-    case CX_SEARCH_SEMANTIC:
-        rank_semantic(v, ranking, &best);
-        break;
-    case CX_SEARCH_KEYWORD:
-        status = rank_keyword(v, ranking, &best, err);
-        break;
-    case CX_SEARCH_HYBRID:
-        status = rank_hybrid(v, ranking, &best, err);
-        break;
-    }
-    sort_best(&best);
+    vector__best_sort(&best);
     for (size_t i = 0; i < best.count; i++) {
         best.items[i].doc_id = NULL;
     }
     CX_CHECK(pthread_rwlock_unlock(&v->index.lock) == 0);
-    cx_histogram_observe(v->scan_seconds, (double)(cx_clock_mono_ns() - before_ns) / 1e9);
-    *count = best.count;
+    if (status == CX_OK) {
+        cx_histogram_observe(v->scan_seconds, (double)(cx_clock_mono_ns() - before_ns) / 1e9);
+        *count = best.count;
+    }
     return status;
 }
 
-static void rank_semantic(struct cx_vector *v, const struct vector__ranking *r, struct best *best)
+/* In a collection that is empty, or has no vector yet, nothing is compared. */
+static enum cx_status check_query(const struct cx_vector *v, const struct vector__ranking *r,
+                                  struct cx_err *err)
 {
-    float scores[VECTOR__BLOCK_ROWS];
-    const size_t end = v->index.slot_end;
-    for (size_t first = 0; first < end; first += VECTOR__BLOCK_ROWS) {
-        const size_t count = end - first < VECTOR__BLOCK_ROWS ? end - first : VECTOR__BLOCK_ROWS;
-        scan_block(v, r, first / VECTOR__BLOCK_ROWS, count, scores);
-        for (size_t i = 0; i < count; i++) {
-            /* Most rows end here, before their slot is looked at. */
-            if (best->count == best->most && (double)scores[i] < best->items[0].score) {
-                continue;
-            }
-            const struct vector__slot *slot = vector__index_slot(&v->index, first + i);
-            if (slot->rowid != 0 && passes(r, slot)) {
-                offer(best, r, slot, scores[i], scores[i], 0);
-            }
-        }
-    }
-}
-
-static enum cx_status rank_keyword(struct cx_vector *v, const struct vector__ranking *r,
-                                   struct best *best, struct cx_err *err)
-{
-    (void)err;
-    const double max = keyword_max(v, r);
-    for (size_t i = 0; i < r->matches->count; i++) {
-        const struct vector__match *match = &r->matches->items[i];
-        const size_t at = vector__index_find(&v->index, match->rowid);
-        if (at == VECTOR__NO_SLOT) {
-            continue;
-        }
-        const struct vector__slot *slot = vector__index_slot(&v->index, at);
-        if (passes(r, slot)) {
-            const double keyword = divided(match->bm25, max);
-            offer(best, r, slot, keyword, 0, keyword);
-        }
-    }
-    return CX_OK;
-}
-
-/* Fused only when both maxima are known: the vector leg's scores of all slots are kept until then. */
-static enum cx_status rank_hybrid(struct cx_vector *v, const struct vector__ranking *r,
-                                  struct best *best, struct cx_err *err)
-{
-    const size_t end = v->index.slot_end;
-    if (end == 0) {
+    if (r->query == NULL || v->index.live == 0 || v->index.dimension == 0) {
         return CX_OK;
     }
-    float *cosine = malloc(end * sizeof *cosine);
-    float *keyword = calloc(end, sizeof *keyword);
-    uint8_t *allowed = malloc(end);
-    if (cosine == NULL || keyword == NULL || allowed == NULL) {
-        free(cosine);
-        free(keyword);
-        free(allowed);
-        return cx_err_set(err, CX_NO_MEMORY, "%s", cx_status_text(CX_NO_MEMORY));
+    if (v->owner == CX_OWNER_CLIENT && !r->own_vector) {
+        return cx_err_set(err, CX_CONFLICT,
+                          "collection \"default\" holds vectors that clients bring: the query "
+                          "needs one of %u dimensions",
+                          v->index.dimension);
     }
-    double cosine_max = 0;
-    for (size_t first = 0; first < end; first += VECTOR__BLOCK_ROWS) {
-        const size_t count = end - first < VECTOR__BLOCK_ROWS ? end - first : VECTOR__BLOCK_ROWS;
-        scan_block(v, r, first / VECTOR__BLOCK_ROWS, count, cosine + first);
-        for (size_t i = first; i < first + count; i++) {
-            const struct vector__slot *slot = vector__index_slot(&v->index, i);
-            allowed[i] = slot->rowid != 0 && passes(r, slot);
-            if (allowed[i] && (double)cosine[i] > cosine_max) {
-                cosine_max = cosine[i];
-            }
-        }
+    if (r->dimension != v->index.dimension) {
+        return cx_err_set(err, CX_CONFLICT,
+                          "the query's vector has %u dimensions, collection \"default\" has %u",
+                          r->dimension, v->index.dimension);
     }
-    const double bm25_max = keyword_max(v, r);
-    for (size_t i = 0; i < r->matches->count; i++) {
-        const size_t at = vector__index_find(&v->index, r->matches->items[i].rowid);
-        if (at != VECTOR__NO_SLOT && allowed[at]) {
-            keyword[at] = (float)divided(r->matches->items[i].bm25, bm25_max);
-        }
-    }
-    for (size_t i = 0; i < end; i++) {
-        if (allowed[i]) {
-            const double fused = WEIGHT_KEYWORD * (double)keyword[i] +
-                                 WEIGHT_SEMANTIC * divided(cosine[i], cosine_max);
-            /* A cosine below zero must not take a score out of its range of 0 to 1. */
-            const double score = fused > 1 ? 1 : fused > 0 ? fused : 0;
-            if (best->count < best->most || score >= best->items[0].score) {
-                offer(best, r, vector__index_slot(&v->index, i), score, cosine[i], keyword[i]);
-            }
-        }
-    }
-    free(cosine);
-    free(keyword);
-    free(allowed);
     return CX_OK;
 }
 
-static bool passes(const struct vector__ranking *r, const struct vector__slot *slot)
+static enum cx_status rank_live(const struct cx_vector *v, const struct vector__ranking *r,
+                                struct vector__best *best, struct cx_err *err)
 {
-    return r->filter->count == 0 ||
-           vector__filter_facets(r->filter, slot->facets, slot->facet_count);
+    /* While no document has a vector there is nothing to compare the query's with. */
+    const bool compares = r->query != NULL && v->index.pending < v->index.live;
+    if (r->mode == CX_SEARCH_KEYWORD) {
+        rank_keyword(v, r, best);
+        return CX_OK;
+    }
+    if (r->mode == CX_SEARCH_SEMANTIC && !compares) {
+        return CX_OK;
+    }
+    struct vector__scan scan;
+    enum cx_status status =
+        vector__scan_init(&scan, v, compares ? r->query : NULL, r->filter, err);
+    if (status == CX_OK) {
+        status = r->mode == CX_SEARCH_SEMANTIC ? rank_semantic(&scan, r, best, err)
+                                               : rank_hybrid(&scan, r, best, err);
+    }
+    vector__scan_free(&scan);
+    return status;
 }
 
-static void scan_block(const struct cx_vector *v, const struct vector__ranking *r, size_t block,
-                       size_t count, float *scores)
+static void rank_keyword(const struct cx_vector *v, const struct vector__ranking *r,
+                         struct vector__best *best)
 {
-    const struct vector__block *b = v->index.blocks[block];
-    if (r->query == NULL) {
-        memset(scores, 0, count * sizeof *scores);
-        return;
-    }
-    const size_t stride = v->index.stride;
-    if (r->filter->count == 0) {
-        v->kernel.dot(r->query, b->rows, stride, count, scores);
-        return;
-    }
-    for (size_t i = 0; i < count; i++) {
-        scores[i] = 0;
-        if (passes(r, &b->slots[i])) {
-            v->kernel.dot(r->query, b->rows + i * stride, stride, 1, &scores[i]);
+    const double max = keyword_max(&v->index, r);
+    for (size_t i = 0; i < r->matches->count; i++) {
+        const struct vector__match *match = &r->matches->items[i];
+        const double keyword = divided(match->bm25, max);
+        const size_t at = vector__best_wants(best, keyword)
+                              ? vector__index_find(&v->index, match->rowid)
+                              : VECTOR__NO_SLOT;
+        if (at != VECTOR__NO_SLOT && passes(r, vector__index_slot(&v->index, at))) {
+            offer(best, r, vector__index_slot(&v->index, at), keyword, 0, keyword);
         }
     }
 }
 
-static double keyword_max(const struct cx_vector *v, const struct vector__ranking *r)
+static enum cx_status rank_semantic(const struct vector__scan *scan,
+                                    const struct vector__ranking *r, struct vector__best *best,
+                                    struct cx_err *err)
+{
+    struct vector__floor floor;
+    if (!vector__floor_init(&floor, best->most, least_score(r))) {
+        return cx_err_set(err, CX_NO_MEMORY, "%s", cx_status_text(CX_NO_MEMORY));
+    }
+    struct vector__possibles possibles = { 0 };
+    vector__scan_cosines(scan, &floor, &possibles, NULL);
+    score_possibles(scan, r, NULL, &possibles, best);
+    vector__possibles_free(&possibles);
+    vector__floor_free(&floor);
+    return CX_OK;
+}
+
+/* Fused only when both maxima are known: until then the bounds of all cosines are kept. */
+static enum cx_status rank_hybrid(const struct vector__scan *scan, const struct vector__ranking *r,
+                                  struct vector__best *best, struct cx_err *err)
+{
+    const size_t end = scan->index->slot_end;
+    struct fusion fusion = {
+        .uppers = malloc(end * sizeof(float)),
+        .keywords = calloc(end, sizeof(float)),
+    };
+    struct vector__floor floor = { 0 };
+    struct vector__possibles possibles = { 0 };
+    enum cx_status status = CX_OK;
+    if (fusion.uppers == NULL || fusion.keywords == NULL ||
+        !vector__floor_init(&floor, best->most, least_score(r))) {
+        status = cx_err_set(err, CX_NO_MEMORY, "%s", cx_status_text(CX_NO_MEMORY));
+    }
+    if (status == CX_OK) {
+        status = find_cosine_max(scan, &fusion, err);
+    }
+    if (status == CX_OK) {
+        /* Matches first: among them are most of the best, so that the floor rises early. */
+        consider_matches(scan, r, &fusion, &floor, &possibles);
+        consider_others(scan, &fusion, &floor, &possibles);
+        vector__possibles_cut(&possibles, floor.value);
+        score_possibles(scan, r, &fusion, &possibles, best);
+    }
+    vector__possibles_free(&possibles);
+    vector__floor_free(&floor);
+    free(fusion.uppers);
+    free(fusion.keywords);
+    return status;
+}
+
+static enum cx_status find_cosine_max(const struct vector__scan *scan, struct fusion *fusion,
+                                      struct cx_err *err)
+{
+    struct vector__floor floor;
+    if (!vector__floor_init(&floor, 1, 0)) {
+        return cx_err_set(err, CX_NO_MEMORY, "%s", cx_status_text(CX_NO_MEMORY));
+    }
+    struct vector__possibles possibles = { 0 };
+    vector__scan_cosines(scan, &floor, &possibles, fusion->uppers);
+    for (size_t i = 0; i < possibles.count; i++) {
+        if (possibles.items[i].upper > fusion->cosine_max) {
+            const double cosine = vector__scan_exact(scan, possibles.items[i].slot);
+            fusion->cosine_max = fmax(fusion->cosine_max, cosine);
+        }
+    }
+    vector__possibles_free(&possibles);
+    vector__floor_free(&floor);
+    return CX_OK;
+}
+
+static void consider_matches(const struct vector__scan *scan, const struct vector__ranking *r,
+                             struct fusion *fusion, struct vector__floor *floor,
+                             struct vector__possibles *possibles)
+{
+    const double max = keyword_max(scan->index, r);
+    for (size_t i = 0; i < r->matches->count; i++) {
+        const size_t slot = vector__index_find(scan->index, r->matches->items[i].rowid);
+        if (slot != VECTOR__NO_SLOT) {
+            fusion->keywords[slot] = (float)divided(r->matches->items[i].bm25, max);
+            consider(scan, fusion, slot, floor, possibles);
+        }
+    }
+}
+
+static void consider_others(const struct vector__scan *scan, const struct fusion *fusion,
+                            struct vector__floor *floor, struct vector__possibles *possibles)
+{
+    uint32_t picked[VECTOR__BLOCK_ROWS];
+    const size_t end = scan->index->slot_end;
+    for (size_t first = 0; first < end; first += VECTOR__BLOCK_ROWS) {
+        /* The cosine that reaches the floor by itself; a little less, as it is rounded. */
+        const double cosine =
+            floor->value > 0 ? floor->value * fusion->cosine_max / WEIGHT_SEMANTIC * (1 - 1e-9)
+                             : -INFINITY;
+        const size_t count = end - first < VECTOR__BLOCK_ROWS ? end - first : VECTOR__BLOCK_ROWS;
+        const size_t n = scan->kernel.pick(fusion->uppers + first, count,
+                                           vector__scan_cut(scan, cosine), picked);
+        for (size_t i = 0; i < n; i++) {
+            if (!(fusion->keywords[first + picked[i]] > 0)) {
+                consider(scan, fusion, first + picked[i], floor, possibles);
+            }
+        }
+    }
+}
+
+static void consider(const struct vector__scan *scan, const struct fusion *fusion, size_t slot,
+                     struct vector__floor *floor, struct vector__possibles *possibles)
+{
+    const double keyword = fusion->keywords[slot];
+    const float bound = fusion->uppers[slot];
+    const double upper = fused(keyword, vector__scan_upper(scan, bound), fusion->cosine_max);
+    if (upper < floor->value ||
+        !vector__scan_passes(scan, vector__index_slot(scan->index, slot))) {
+        return;
+    }
+    const double lower = vector__scan_lower(scan, slot, bound);
+    vector__possibles_add(possibles, (uint32_t)slot, upper);
+    vector__floor_offer(floor, fused(keyword, lower, fusion->cosine_max));
+}
+
+/* fusion: NULL for the cosine alone. */
+static void score_possibles(const struct vector__scan *scan, const struct vector__ranking *r,
+                            const struct fusion *fusion, const struct vector__possibles *possibles,
+                            struct vector__best *best)
+{
+    for (size_t i = 0; i < possibles->count; i++) {
+        const struct vector__possible *possible = &possibles->items[i];
+        if (i + 1 < possibles->count) {
+            vector__scan_prefetch(scan, possible[1].slot);
+        }
+        if (vector__best_wants(best, possible->upper)) {
+            const double cosine = vector__scan_exact(scan, possible->slot);
+            const double keyword = fusion != NULL ? fusion->keywords[possible->slot] : 0;
+            const double score =
+                fusion != NULL ? fused(keyword, cosine, fusion->cosine_max) : cosine;
+            offer(best, r, vector__index_slot(scan->index, possible->slot), score, cosine,
+                  keyword);
+        }
+    }
+}
+
+static double keyword_max(const struct vector__index *index, const struct vector__ranking *r)
 {
     double max = 0;
     for (size_t i = 0; i < r->matches->count; i++) {
         if (r->matches->items[i].bm25 > max) {
-            const size_t at = vector__index_find(&v->index, r->matches->items[i].rowid);
-            if (at != VECTOR__NO_SLOT && passes(r, vector__index_slot(&v->index, at))) {
+            const size_t at = vector__index_find(index, r->matches->items[i].rowid);
+            if (at != VECTOR__NO_SLOT && passes(r, vector__index_slot(index, at))) {
                 max = r->matches->items[i].bm25;
             }
         }
     }
     return max;
+}
+
+/* A cosine below zero must not take a score out of its range of 0 to 1. */
+static double fused(double keyword, double cosine, double cosine_max)
+{
+    const double sum = WEIGHT_KEYWORD * keyword + WEIGHT_SEMANTIC * divided(cosine, cosine_max);
+    return sum > 1 ? 1 : sum > 0 ? sum : 0;
 }
 
 /* A leg whose maximum is not positive counts nothing. */
@@ -217,7 +304,18 @@ static double divided(double score, double max)
     return max > 0 ? score / max : 0;
 }
 
-static void offer(struct best *best, const struct vector__ranking *r,
+static double least_score(const struct vector__ranking *r)
+{
+    return r->has_min_score ? r->min_score : -INFINITY;
+}
+
+static bool passes(const struct vector__ranking *r, const struct vector__slot *slot)
+{
+    return r->filter->count == 0 ||
+           vector__filter_facets(r->filter, slot->facets, slot->facet_count);
+}
+
+static void offer(struct vector__best *best, const struct vector__ranking *r,
                   const struct vector__slot *slot, double score, double semantic, double keyword)
 {
     if (isnan(score) || (r->has_min_score && score < r->min_score)) {
@@ -227,60 +325,9 @@ static void offer(struct best *best, const struct vector__ranking *r,
         .score = score,
         .semantic = semantic,
         .keyword = keyword,
+        .pending = slot->pending,
         .rowid = slot->rowid,
         .doc_id = slot->doc_id,
     };
-    if (best->count < best->most) {
-        size_t at = best->count++;
-        while (at > 0 && is_better(&best->items[(at - 1) / 2], &candidate)) {
-            best->items[at] = best->items[(at - 1) / 2];
-            at = (at - 1) / 2;
-        }
-        best->items[at] = candidate;
-    } else if (best->most > 0 && is_better(&candidate, &best->items[0])) {
-        best->items[0] = candidate;
-        sift_down(best, 0);
-    }
-}
-
-static bool is_better(const struct vector__candidate *a, const struct vector__candidate *b)
-{
-    if (a->score != b->score) {
-        return a->score > b->score;
-    }
-    return strcmp(a->doc_id, b->doc_id) < 0;
-}
-
-static void sift_down(struct best *best, size_t at)
-{
-    const struct vector__candidate moved = best->items[at];
-    while (true) {
-        size_t child = 2 * at + 1;
-        if (child >= best->count) {
-            break;
-        }
-        if (child + 1 < best->count && is_better(&best->items[child], &best->items[child + 1])) {
-            child++;
-        }
-        if (!is_better(&moved, &best->items[child])) {
-            break;
-        }
-        best->items[at] = best->items[child];
-        at = child;
-    }
-    best->items[at] = moved;
-}
-
-/* Takes the worst away again and again: what is left behind is sorted, best first. */
-static void sort_best(struct best *best)
-{
-    const size_t count = best->count;
-    while (best->count > 1) {
-        best->count--;
-        const struct vector__candidate worst = best->items[0];
-        best->items[0] = best->items[best->count];
-        best->items[best->count] = worst;
-        sift_down(best, 0);
-    }
-    best->count = count;
+    vector__best_offer(best, &candidate);
 }

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * rank: from the two legs of a search to its best candidates, exactly: every document that passes
- * the filter is scored, the best are kept by score and, where scores are equal, by doc_id.
+ * the filter is scored, the best are kept by score and, where scores are equal, by doc_id. A pending
+ * document, which has no vector yet, is no candidate of a semantic search; in a hybrid one its cosine
+ * counts as 0.
  *
  * Threads: a worker; vector__rank takes the index's lock for reading.
  */
@@ -22,8 +24,9 @@ struct vector__matches {
 };
 struct vector__candidate {
     double score;
-    double semantic; /* cosine; 0 without a vector leg */
+    double semantic; /* cosine; 0 without a vector leg, or without a vector */
     double keyword;  /* bm25 over its maximum, 0 to 1 */
+    bool pending;    /* it has no vector yet */
     int64_t rowid;
     const char *doc_id; /* of the index: only under its lock */
 };
@@ -31,6 +34,7 @@ struct vector__ranking {
     enum cx_search_mode mode;
     const float *query; /* padded and aligned as rows are, or NULL */
     unsigned dimension; /* of the query */
+    bool own_vector;    /* the query's vector is the client's */
     const struct vector__matches *matches;
     const struct vector__filter *filter;
     bool has_min_score;

@@ -6,6 +6,10 @@
  */
 #include "vector_internal.h"
 
+/* A page ends early where its documents are large: a list must not be as large as the database. */
+#define PAGE_BYTES ((size_t)4 * 1024 * 1024)
+
+static size_t row_bytes(const struct cx_stmt *s);
 static enum cx_status document_json(const struct cx_stmt *s, json_t **out, struct cx_err *err);
 static json_t *time_json(int64_t wall_us);
 
@@ -64,9 +68,12 @@ enum cx_status cx_vector_list(struct cx_vector *v, struct cx_db *db, struct cx_s
     json_t *documents = json_array();
     json_t *next = json_null();
     bool row = false;
+    size_t bytes = 0;
     while ((status = cx_stmt_step(s, &row, err)) == CX_OK && row) {
-        if (json_array_size(documents) == limit) {
-            const json_t *last = limit > 0 ? json_array_get(documents, limit - 1) : NULL;
+        const size_t count = json_array_size(documents);
+        bytes += row_bytes(s);
+        if (count == limit || (count > 0 && bytes > PAGE_BYTES)) {
+            const json_t *last = count > 0 ? json_array_get(documents, count - 1) : NULL;
             const json_t *id = json_object_get(last, "doc_id");
             next = id != NULL ? json_copy((json_t *)id) : json_null();
             cx_stmt_reset(s);
@@ -88,6 +95,15 @@ enum cx_status cx_vector_list(struct cx_vector *v, struct cx_db *db, struct cx_s
     (void)json_object_set_new(*out, "documents", documents);
     (void)json_object_set_new(*out, "cursor", next);
     return CX_OK;
+}
+
+static size_t row_bytes(const struct cx_stmt *s)
+{
+    size_t bytes = 0;
+    for (int column = 0; column < 4; column++) {
+        bytes += cx_stmt_text(s, column).len;
+    }
+    return bytes;
 }
 
 /* Of the first four columns. */

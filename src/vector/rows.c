@@ -10,24 +10,6 @@ static enum cx_status drop_keywords(struct cx_db *db, int64_t id, struct cx_err 
 static enum cx_status run_with_id(struct cx_db *db, const char *sql, int64_t id,
                                   struct cx_err *err);
 
-enum cx_status vector__row_claim(struct cx_vector *v, struct cx_db *db, struct cx_err *err)
-{
-    struct cx_stmt *s = NULL;
-    const enum cx_status status = cx_db_prepare(db,
-                                                "UPDATE collections SET provider = ?2, model = ?3,"
-                                                " fingerprint = ?4, dimension = ?5 WHERE id = ?1",
-                                                &s, err);
-    if (status != CX_OK) {
-        return status;
-    }
-    cx_stmt_bind_int(s, 1, VECTOR__COLLECTION);
-    cx_stmt_bind_text(s, 2, cx_str_of(v->provider));
-    cx_stmt_bind_text(s, 3, cx_str_of(v->model));
-    cx_stmt_bind_text(s, 4, cx_str_of(v->fingerprint));
-    cx_stmt_bind_int(s, 5, v->index.dimension);
-    return cx_stmt_run(s, err);
-}
-
 enum cx_status vector__row_find(struct cx_db *db, const struct cx_document *doc,
                                 const uint8_t hash[CX_SHA256_BYTES], struct vector__stored *out,
                                 struct cx_err *err)
@@ -35,7 +17,8 @@ enum cx_status vector__row_find(struct cx_db *db, const struct cx_document *doc,
     *out = (struct vector__stored){ 0 };
     struct cx_stmt *s = NULL;
     enum cx_status status = cx_db_prepare(db,
-                                          "SELECT id, content_hash, uri, summary, metadata"
+                                          "SELECT id, content_hash, uri, summary, metadata,"
+                                          " EXISTS (SELECT 1 FROM vectors WHERE id = documents.id)"
                                           " FROM documents WHERE collection = ?1 AND doc_id = ?2",
                                           &s, err);
     if (status != CX_OK) {
@@ -52,6 +35,7 @@ enum cx_status vector__row_find(struct cx_db *db, const struct cx_document *doc,
                            cx_stmt_is_null(s, 3) == (doc->summary.p == NULL) &&
                            cx_str_eq(cx_stmt_text(s, 3), doc->summary) &&
                            cx_str_eq(cx_stmt_text(s, 4), doc->metadata);
+        out->has_vector = cx_stmt_int(s, 5) != 0;
         cx_stmt_reset(s);
     }
     return status;
@@ -160,6 +144,34 @@ enum cx_status vector__row_write_vector(struct cx_db *db, int64_t id, const floa
     return cx_stmt_run(s, err);
 }
 
+enum cx_status vector__row_drop_vector(struct cx_db *db, int64_t id, struct cx_err *err)
+{
+    return run_with_id(db, "DELETE FROM vectors WHERE id = ?1", id, err);
+}
+
+enum cx_status vector__row_waits(struct cx_db *db, int64_t id, const uint8_t hash[CX_SHA256_BYTES],
+                                 bool *waits, struct cx_err *err)
+{
+    struct cx_stmt *s = NULL;
+    enum cx_status status =
+        cx_db_prepare(db,
+                      "SELECT 1 FROM documents WHERE id = ?1 AND content_hash = ?2"
+                      " AND NOT EXISTS (SELECT 1 FROM vectors WHERE id = ?1)",
+                      &s, err);
+    if (status != CX_OK) {
+        return status;
+    }
+    cx_stmt_bind_int(s, 1, id);
+    cx_stmt_bind_blob(s, 2, hash, CX_SHA256_BYTES);
+    bool row = false;
+    status = cx_stmt_step(s, &row, err);
+    if (status == CX_OK) {
+        *waits = row;
+        cx_stmt_reset(s);
+    }
+    return status;
+}
+
 enum cx_status vector__row_delete(struct cx_db *db, struct cx_str doc_id, int64_t *id,
                                   struct cx_err *err)
 {
@@ -180,7 +192,7 @@ enum cx_status vector__row_delete(struct cx_db *db, struct cx_str doc_id, int64_
     cx_stmt_reset(s);
     status = drop_keywords(db, found, err);
     if (status == CX_OK) {
-        status = run_with_id(db, "DELETE FROM vectors WHERE id = ?1", found, err);
+        status = vector__row_drop_vector(db, found, err);
     }
     if (status == CX_OK) {
         status = run_with_id(db, "DELETE FROM documents WHERE id = ?1", found, err);

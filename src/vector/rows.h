@@ -16,11 +16,10 @@ struct vector__stored {
     bool found;
     bool same_content;
     bool same_fields; /* uri, summary, metadata */
+    bool has_vector;  /* else it is pending */
     int64_t id;
 };
 
-/* The collection belongs to the model of its first document. */
-enum cx_status vector__row_claim(struct cx_vector *v, struct cx_db *db, struct cx_err *err);
 enum cx_status vector__row_find(struct cx_db *db, const struct cx_document *doc,
                                 const uint8_t hash[CX_SHA256_BYTES], struct vector__stored *out,
                                 struct cx_err *err);
@@ -39,6 +38,11 @@ enum cx_status vector__row_update_fields(struct cx_db *db, const struct cx_docum
                                          int64_t id, int64_t now_us, struct cx_err *err);
 enum cx_status vector__row_write_vector(struct cx_db *db, int64_t id, const float *vector,
                                         unsigned dimension, struct cx_err *err);
+enum cx_status vector__row_drop_vector(struct cx_db *db, int64_t id,
+                                       struct cx_err *err) CX_MUST_CHECK;
+/* *waits: whether the document is there, with this content and without a vector. */
+enum cx_status vector__row_waits(struct cx_db *db, int64_t id, const uint8_t hash[CX_SHA256_BYTES],
+                                 bool *waits, struct cx_err *err) CX_MUST_CHECK;
 /* *id: 0 where there is no such document. */
 enum cx_status vector__row_delete(struct cx_db *db, struct cx_str doc_id, int64_t *id,
                                   struct cx_err *err);

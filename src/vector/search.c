@@ -17,7 +17,8 @@
 
 #define SPARE_CANDIDATES 32
 #define ATTEMPTS 4
-#define QUERY_BYTES ((size_t)128 * 1024) /* of the FTS5 expression */
+#define QUERY_BYTES ((size_t)128 * 1024)      /* of the FTS5 expression */
+#define HITS_BYTES ((size_t)64 * 1024 * 1024) /* of the texts of all hits */
 
 /* What one search works with. */
 struct run {
@@ -30,6 +31,7 @@ struct run {
     struct vector__matches matches;
     struct vector__candidate *candidates;
     size_t candidate_count;
+    size_t hits_bytes;
 };
 
 static enum cx_status check_search(const struct cx_search *search, struct cx_err *err);
@@ -64,6 +66,7 @@ enum cx_status cx_vector_search(struct cx_vector *v, struct cx_db *db,
     bool whole = false;
     for (int i = 0; i < ATTEMPTS && status == CX_OK && !whole; i++) {
         (void)json_array_clear(found);
+        run.hits_bytes = 0;
         status = cx_db_begin(db, err);
         if (status == CX_OK) {
             status = try_search(&run, found, &whole, err);
@@ -120,6 +123,7 @@ static enum cx_status try_search(struct run *run, json_t *hits, bool *whole, str
         .mode = by_keyword ? CX_SEARCH_KEYWORD : search->mode,
         .query = run->query,
         .dimension = search->dimension,
+        .own_vector = search->own_vector,
         .matches = &run->matches,
         .filter = &run->filter,
         .has_min_score = search->has_min_score,
@@ -190,8 +194,16 @@ static enum cx_status add_hit(struct run *run, const struct vector__candidate *c
     if (status != CX_OK || !row) {
         return status;
     }
+    for (int column = 0; column < 5; column++) {
+        run->hits_bytes += cx_stmt_text(s, column).len;
+    }
     json_t *hit = NULL;
-    status = make_hit(run, candidate, s, &hit, err);
+    status =
+        run->hits_bytes <= HITS_BYTES
+            ? make_hit(run, candidate, s, &hit, err)
+            : cx_err_set(err, CX_TOO_LARGE,
+                         "The hits hold more than %zu bytes: ask for fewer, or for less of them",
+                         HITS_BYTES);
     cx_stmt_reset(s);
     if (status == CX_OK && hit != NULL) {
         (void)json_array_append_new(hits, hit);
@@ -224,7 +236,8 @@ static enum cx_status make_hit(struct run *run, const struct vector__candidate *
         (void)json_object_set_new(hit, "content", vector__json_text(cx_stmt_text(s, 4)));
     }
     if ((run->search->include & CX_INCLUDE_VECTOR) != 0) {
-        (void)json_object_set_new(hit, "vector", numbers_of(cx_stmt_blob(s, 5)));
+        (void)json_object_set_new(hit, "vector",
+                                  cx_stmt_is_null(s, 5) ? json_null() : numbers_of(cx_stmt_blob(s, 5)));
     }
     if ((run->search->include & CX_INCLUDE_SCORES) != 0) {
         (void)json_object_set_new(hit, "scores", scores_of(run, candidate));
@@ -233,12 +246,13 @@ static enum cx_status make_hit(struct run *run, const struct vector__candidate *
     return CX_OK;
 }
 
-/* A leg that was not asked is null. */
+/* A leg that was not asked is null, and so is the vector leg of a document without a vector. */
 static json_t *scores_of(const struct run *run, const struct vector__candidate *candidate)
 {
     json_t *scores = json_object();
+    const bool has_semantic = run->query != NULL && !candidate->pending;
     (void)json_object_set_new(scores, "semantic",
-                              run->query != NULL ? json_real(candidate->semantic) : json_null());
+                              has_semantic ? json_real(candidate->semantic) : json_null());
     (void)json_object_set_new(
         scores, "keyword",
         run->search->mode != CX_SEARCH_SEMANTIC ? json_real(candidate->keyword) : json_null());

@@ -11,9 +11,9 @@
 
 #include "cortex/json.h"
 #include "cortex/metrics.h"
+#include "owner.h"
 
-static enum cx_status check_collection(struct cx_vector *v, struct cx_db *db,
-                                       const struct cx_vector_options *options, struct cx_err *err);
+static enum cx_status find_owner(struct cx_vector *v, struct cx_db *db, struct cx_err *err);
 static enum cx_status load(struct cx_vector *v, struct cx_db *db, struct cx_err *err);
 static enum cx_status load_row(struct cx_vector *v, const struct cx_stmt *s, struct cx_err *err);
 
@@ -24,14 +24,16 @@ enum cx_status cx_vector_open(struct cx_db *db, const struct cx_vector_options *
     v->provider = cx_strdup(options->provider);
     v->model = cx_strdup(options->model);
     v->fingerprint = cx_strdup(options->fingerprint);
+    v->dimension = options->dimension;
     v->index_bytes_max = options->index_bytes_max;
     cx_random_bytes(v->facet_key.bytes, sizeof v->facet_key.bytes);
     v->kernel = vector__kernel_best();
     v->documents = cx_metrics_series(CX_M_VECTOR_DOCUMENTS, "");
+    v->pending = cx_metrics_series(CX_M_VECTOR_PENDING, "");
     v->index_bytes = cx_metrics_series(CX_M_VECTOR_INDEX_BYTES, "");
     v->scan_seconds = cx_metrics_series(CX_M_VECTOR_SCAN, "");
     vector__index_init(&v->index);
-    enum cx_status status = check_collection(v, db, options, err);
+    enum cx_status status = find_owner(v, db, err);
     if (status == CX_OK) {
         status = load(v, db, err);
     }
@@ -58,18 +60,26 @@ void cx_vector_free(struct cx_vector **v)
 
 void cx_vector_figures(const struct cx_vector *v, struct cx_vector_figures *out)
 {
+    const uint64_t claim = atomic_load_explicit(&v->figure_claim, memory_order_relaxed);
     out->documents = atomic_load_explicit(&v->figure_documents, memory_order_relaxed);
+    out->pending = atomic_load_explicit(&v->figure_pending, memory_order_relaxed);
     out->index_bytes = atomic_load_explicit(&v->figure_bytes, memory_order_relaxed);
-    out->dimension = atomic_load_explicit(&v->figure_dimension, memory_order_relaxed);
+    out->owner = (enum cx_vector_owner)(claim >> 32);
+    out->dimension = (unsigned)(claim & UINT32_MAX);
+    out->provider = out->owner == CX_OWNER_CLIENT ? VECTOR__CLIENT : v->provider;
+    out->model = out->owner == CX_OWNER_CLIENT ? VECTOR__CLIENT : v->model;
 }
 
 void vector__update_figures(struct cx_vector *v)
 {
     const size_t bytes = vector__index_bytes(&v->index);
     atomic_store_explicit(&v->figure_documents, v->index.live, memory_order_relaxed);
+    atomic_store_explicit(&v->figure_pending, v->index.pending, memory_order_relaxed);
     atomic_store_explicit(&v->figure_bytes, bytes, memory_order_relaxed);
-    atomic_store_explicit(&v->figure_dimension, v->index.dimension, memory_order_relaxed);
+    atomic_store_explicit(&v->figure_claim, (uint64_t)v->owner << 32 | v->index.dimension,
+                          memory_order_relaxed);
     cx_gauge_set(v->documents, (double)v->index.live);
+    cx_gauge_set(v->pending, (double)v->index.pending);
     cx_gauge_set(v->index_bytes, (double)bytes);
 }
 
@@ -112,56 +122,19 @@ bool vector__copy_unit(float *dst, const void *src, unsigned dimension)
     return true;
 }
 
-/* An empty collection takes whatever model is configured; its row learns of it with the first
- * document. */
-static enum cx_status check_collection(struct cx_vector *v, struct cx_db *db,
-                                       const struct cx_vector_options *options, struct cx_err *err)
+static enum cx_status find_owner(struct cx_vector *v, struct cx_db *db, struct cx_err *err)
 {
-    struct cx_stmt *s = NULL;
-    enum cx_status status =
-        cx_db_prepare(db,
-                      "SELECT provider, model, fingerprint, dimension,"
-                      " EXISTS (SELECT 1 FROM documents WHERE collection = collections.id)"
-                      " FROM collections WHERE id = ?1",
-                      &s, err);
-    if (status != CX_OK) {
-        return status;
-    }
-    cx_stmt_bind_int(s, 1, VECTOR__COLLECTION);
-    bool row = false;
-    status = cx_stmt_step(s, &row, err);
-    if (status != CX_OK) {
-        return status;
-    }
-    CX_CHECK(row);
-    const bool filled = cx_stmt_int(s, 4) != 0;
-    const int64_t stored = cx_stmt_int(s, 3);
-    const bool same = cx_str_eq(cx_stmt_text(s, 2), cx_str_of(v->fingerprint)) &&
-                      (options->dimension == 0 || stored == options->dimension);
-    if (filled && !same) {
-        const struct cx_str provider = cx_stmt_text(s, 0);
-        const struct cx_str model = cx_stmt_text(s, 1);
-        status = cx_err_set(err, CX_CONFLICT,
-                            "collection \"default\" was embedded by %.*s/%.*s (%lld dimensions), "
-                            "the configured model is %s/%s (%u dimensions)",
-                            (int)provider.len, provider.p, (int)model.len, model.p,
-                            (long long)stored, v->provider, v->model, options->dimension);
-    }
-    cx_stmt_reset(s);
-    if (status != CX_OK) {
-        return status;
-    }
-    if (options->dimension > VECTOR__DIMENSION_MAX || stored < 0 ||
-        stored > VECTOR__DIMENSION_MAX) {
+    if (v->dimension > VECTOR__DIMENSION_MAX) {
         return cx_err_set(err, CX_INVALID, "vectors can have at most %d dimensions",
                           VECTOR__DIMENSION_MAX);
     }
-    v->claimed = filled;
-    const unsigned dimension = filled ? (unsigned)stored : options->dimension;
-    if (dimension > 0) {
-        vector__index_set_dimension(&v->index, dimension);
+    struct vector__claim claim;
+    const enum cx_status status = vector__owner_read(v, db, &claim, err);
+    if (status == CX_OK) {
+        v->owner = claim.owner;
+        vector__index_set_dimension(&v->index, claim.dimension);
     }
-    return CX_OK;
+    return status;
 }
 
 static enum cx_status load(struct cx_vector *v, struct cx_db *db, struct cx_err *err)
@@ -192,7 +165,8 @@ static enum cx_status load_row(struct cx_vector *v, const struct cx_stmt *s, str
     const struct cx_str doc_id = cx_stmt_text(s, 1);
     const struct cx_str blob = cx_stmt_blob(s, 3);
     const unsigned dimension = v->index.dimension;
-    if (dimension == 0 || blob.len != dimension * sizeof(float)) {
+    const bool pending = cx_stmt_is_null(s, 3) && v->owner == CX_OWNER_EMBEDDER;
+    if (!pending && (dimension == 0 || blob.len != dimension * sizeof(float))) {
         return cx_err_set(err, CX_INTERNAL,
                           "the stored vector of document \"%.*s\" has %zu bytes instead of %zu",
                           (int)(doc_id.len < 128 ? doc_id.len : 128), doc_id.p, blob.len,
@@ -203,12 +177,12 @@ static enum cx_status load_row(struct cx_vector *v, const struct cx_stmt *s, str
     if (status != CX_OK) {
         return status;
     }
-    struct vector__entry entry = { .rowid = cx_stmt_int(s, 0) };
+    struct vector__entry entry = { .rowid = cx_stmt_int(s, 0), .pending = pending };
     vector__facets_of(metadata, &v->facet_key, &entry.facets, &entry.facet_count);
     json_decref(metadata);
     entry.doc_id = cx_strndup(doc_id.p, doc_id.len);
-    entry.vector = cx_alloc(dimension * sizeof(float));
-    if (!vector__copy_unit(entry.vector, blob.p, dimension)) {
+    entry.vector = pending ? NULL : cx_alloc(dimension * sizeof(float));
+    if (!pending && !vector__copy_unit(entry.vector, blob.p, dimension)) {
         /* One damaged vector must not keep all the others from being served. */
         CX_LOG(CX_LOG_ERROR, "a stored vector is not finite and counts as zero",
                CX_S("doc_id", entry.doc_id));

@@ -15,7 +15,8 @@
 struct cx_series;
 
 #define VECTOR__DIMENSION_MAX 65536
-#define VECTOR__COLLECTION 1 /* the row of "default" in collections */
+#define VECTOR__COLLECTION 1    /* the row of "default" in collections */
+#define VECTOR__CLIENT "client" /* provider and model of vectors that clients bring */
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
                "vectors are stored as they lie in memory");
@@ -24,15 +25,18 @@ struct cx_vector {
     char *provider;
     char *model;
     char *fingerprint;
+    unsigned dimension; /* of the configured model; 0 = learned from its first vector */
     size_t index_bytes_max;
-    bool claimed; /* the collection's row names our model and dimension; write lane */
+    enum cx_vector_owner owner; /* changed with the index, under its lock */
     struct vector__facet_key facet_key;
     struct vector__kernel kernel;
     struct vector__index index;
     atomic_size_t figure_documents;
+    atomic_size_t figure_pending;
     atomic_size_t figure_bytes;
-    atomic_uint figure_dimension;
+    atomic_uint_least64_t figure_claim; /* owner << 32 | dimension: always of one time */
     struct cx_series *documents;
+    struct cx_series *pending;
     struct cx_series *index_bytes;
     struct cx_series *scan_seconds;
 };

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Exact search over many vectors: queries a second and bytes of memory read a second, of one thread.
+ * Exact search over many vectors, of one thread: what the kernels read a second; brute force over the
+ * float32 rows against the scan of the coarse rows, query by query in turns, so that both see the same
+ * weather on a shared machine, and with a check that both give the same; and whole searches.
  * The vectors are drawn as follows: 1,000 unit centres c, each with 24 unit directions B;
  * x = normalize(c + (0.8/sqrt(24)) z·B + (0.15/sqrt(D)) g) with z and g standard normal. Built by hand:
  *
@@ -16,11 +18,13 @@
 #include <unistd.h>
 
 #include "cortex/vector.h"
-#include "vector/kernel.h"
+#include "vector/best.h"
+#include "vector/rank.h"
 
 #define CENTRES 1000
 #define DIRECTIONS 24
 #define BATCH 1000
+#define TOP_K 10
 
 struct world {
     size_t dimension;
@@ -117,8 +121,8 @@ static void fill(struct world *w, struct cx_vector *v, struct cx_db *db, size_t 
     free(vectors);
 }
 
-static void measure(struct world *w, struct cx_vector *v, struct cx_db *db, size_t documents,
-                    size_t queries, const char *name, const json_t *filter)
+static void measure(struct world *w, struct cx_vector *v, struct cx_db *db, size_t queries,
+                    const char *name, const json_t *filter)
 {
     struct cx_err err = { "" };
     float *vectors = malloc(queries * w->dimension * sizeof *vectors);
@@ -131,7 +135,7 @@ static void measure(struct world *w, struct cx_vector *v, struct cx_db *db, size
         const uint64_t before_ns = cx_clock_mono_ns();
         const struct cx_search search = { .vector = vectors + i * w->dimension,
                                           .dimension = (unsigned)w->dimension,
-                                          .top_k = 10,
+                                          .top_k = TOP_K,
                                           .mode = CX_SEARCH_SEMANTIC,
                                           .filter = filter };
         json_t *hits = NULL;
@@ -140,40 +144,125 @@ static void measure(struct world *w, struct cx_vector *v, struct cx_db *db, size
         best = fmin(best, (double)(cx_clock_mono_ns() - before_ns) / 1e9);
     }
     const double seconds = (double)(cx_clock_mono_ns() - start_ns) / 1e9;
-    const double bytes = (double)documents * (double)w->dimension * 4;
-    printf("%-22s %8.0f searches/s  %6.1f GB/s; best %8.0f /s %6.1f GB/s\n", name,
-           (double)queries / seconds, bytes * (double)queries / seconds / 1e9, 1 / best,
-           bytes / best / 1e9);
+    printf("%-22s %8.0f /s, at best %8.0f /s\n", name, (double)queries / seconds, 1 / best);
     free(vectors);
 }
 
-/* The bare kernels, without heap, rows of the database or JSON. */
-static void measure_kernels(struct world *w, size_t documents, size_t queries)
+static double seconds_since(uint64_t start_ns)
 {
-    const size_t stride = (w->dimension + 15) / 16 * 16;
-    float *rows = aligned_alloc(64, documents * stride * sizeof *rows);
-    for (size_t i = 0; i < documents * stride; i++) {
-        rows[i] = (float)(i % 997) / 997;
+    return (double)(cx_clock_mono_ns() - start_ns) / 1e9;
+}
+
+/* The bare kernels over the store's own rows. */
+static void measure_kernels(struct world *w, const struct cx_vector *v, size_t scans)
+{
+    const struct vector__index *index = &v->index;
+    float *query = aligned_alloc(64, index->stride * sizeof *query);
+    memset(query, 0, index->stride * sizeof *query);
+    draw(w, query);
+    struct vector__coarse_query coarse;
+    if (!vector__coarse_query_init(&coarse, query, (unsigned)w->dimension)) {
+        exit(1);
     }
-    float *query = aligned_alloc(64, stride * sizeof *query);
-    memcpy(query, rows, stride * sizeof *query);
-    float *scores = malloc(documents * sizeof *scores);
-    struct vector__kernel kernels[3];
+    static float scores[VECTOR__BLOCK_ROWS];
+    struct vector__kernel kernels[VECTOR__KERNELS_MAX];
     const size_t count = vector__kernels(kernels);
     for (size_t k = 0; k < count; k++) {
-        double best = INFINITY; /* of a shared machine, the quietest moment */
-        for (size_t i = 0; i < queries; i++) {
-            query[0] = (float)i;
+        double best[2] = { INFINITY, INFINITY }; /* of a shared machine, the quietest moment */
+        for (size_t i = 0; i < 2 * scans; i++) {
             const uint64_t start_ns = cx_clock_mono_ns();
-            kernels[k].dot(query, rows, stride, documents, scores);
-            best = fmin(best, (double)(cx_clock_mono_ns() - start_ns) / 1e9);
+            for (size_t b = 0; b < index->block_count; b++) {
+                const struct vector__coarse_rows rows = vector__index_coarse(index, b);
+                if (i % 2 == 0) {
+                    kernels[k].dot(query, index->blocks[b]->rows, index->stride, VECTOR__BLOCK_ROWS,
+                                   scores);
+                } else {
+                    kernels[k].bound(&coarse, &rows, VECTOR__BLOCK_ROWS, scores);
+                }
+            }
+            best[i % 2] = fmin(best[i % 2], seconds_since(start_ns));
         }
-        printf("kernel %-15s %8.0f scans/s     %6.1f GB/s at best\n", kernels[k].name, 1 / best,
-               (double)(documents * stride * 4) / best / 1e9);
+        const double rows = (double)(index->block_count * VECTOR__BLOCK_ROWS);
+        const double bytes = (double)index->stride * 4;
+        const double coarse_bytes = (double)index->coarse_stride + 8;
+        printf("kernel %-8s float32 %7.0f scans/s %6.1f GB/s   coarse %7.0f scans/s %6.1f GB/s\n",
+               kernels[k].name, 1 / best[0], rows * bytes / best[0] / 1e9, 1 / best[1],
+               rows * coarse_bytes / best[1] / 1e9);
     }
-    free(rows);
+    vector__coarse_query_free(&coarse);
     free(query);
-    free(scores);
+}
+
+static size_t brute_force(const struct cx_vector *v, const float *query, size_t most,
+                          struct vector__candidate *out)
+{
+    const struct vector__index *index = &v->index;
+    struct vector__best best = { .items = out, .most = most };
+    static float scores[VECTOR__BLOCK_ROWS];
+    for (size_t first = 0; first < index->slot_end; first += VECTOR__BLOCK_ROWS) {
+        const size_t rest = index->slot_end - first;
+        const size_t count = rest < VECTOR__BLOCK_ROWS ? rest : VECTOR__BLOCK_ROWS;
+        v->kernel.dot(query, vector__index_row(index, first), index->stride, count, scores);
+        for (size_t i = 0; i < count; i++) {
+            if (vector__best_wants(&best, scores[i])) {
+                const struct vector__slot *slot = vector__index_slot(index, first + i);
+                const struct vector__candidate candidate = { .score = scores[i],
+                                                             .rowid = slot->rowid,
+                                                             .doc_id = slot->doc_id };
+                vector__best_offer(&best, &candidate);
+            }
+        }
+    }
+    vector__best_sort(&best);
+    return best.count;
+}
+
+/* Ranking alone, without the rows of the database and JSON. */
+static void compare(struct world *w, struct cx_vector *v, size_t queries)
+{
+    float *query = aligned_alloc(64, v->index.stride * sizeof *query);
+    memset(query, 0, v->index.stride * sizeof *query);
+    const struct vector__matches no_matches = { 0 };
+    const struct vector__filter no_filter = { 0 };
+    double spent[2] = { 0 };
+    double best[2] = { INFINITY, INFINITY };
+    size_t differences = 0;
+    for (size_t i = 0; i < queries; i++) {
+        draw(w, query);
+        struct vector__candidate truth[TOP_K];
+        struct vector__candidate found[TOP_K];
+        size_t count = 0;
+        const uint64_t start_ns = cx_clock_mono_ns();
+        const size_t true_count = brute_force(v, query, TOP_K, truth);
+        const double brute = seconds_since(start_ns);
+        const struct vector__ranking ranking = { .mode = CX_SEARCH_SEMANTIC,
+                                                 .query = query,
+                                                 .dimension = (unsigned)w->dimension,
+                                                 .matches = &no_matches,
+                                                 .filter = &no_filter };
+        struct cx_err err = { "" };
+        const uint64_t rank_ns = cx_clock_mono_ns();
+        must(vector__rank(v, &ranking, TOP_K, found, &count, &err), &err);
+        const double ranked = seconds_since(rank_ns);
+        spent[0] += brute;
+        spent[1] += ranked;
+        best[0] = fmin(best[0], brute);
+        best[1] = fmin(best[1], ranked);
+        differences += count != true_count ? 1 : 0;
+        for (size_t j = 0; j < count && j < true_count; j++) {
+            const bool same = truth[j].rowid == found[j].rowid && truth[j].score == found[j].score;
+            differences += same ? 0 : 1;
+        }
+    }
+    const double n = (double)queries;
+    printf("top %d, brute force    %8.0f /s, at best %8.0f /s\n", TOP_K, n / spent[0], 1 / best[0]);
+    printf("top %d, coarse scan    %8.0f /s, at best %8.0f /s: %.1f times as many, %s\n", TOP_K,
+           n / spent[1], 1 / best[1], spent[0] / spent[1],
+           differences == 0 ? "recall 1, scores equal bit for bit" : "NOT THE SAME");
+    free(query);
+    if (differences > 0) {
+        exit(1);
+    }
 }
 
 int main(int argc, char **argv)
@@ -203,11 +292,12 @@ int main(int argc, char **argv)
     start_ns = cx_clock_mono_ns();
     must(cx_vector_open(db, &options, &v, &err), &err);
     printf(", opened in %.2f s\n", (double)(cx_clock_mono_ns() - start_ns) / 1e9);
-    measure_kernels(&w, documents, queries);
+    measure_kernels(&w, v, 20);
+    compare(&w, v, queries);
     struct cx_db *reader = cx_store_reader(store);
-    measure(&w, v, reader, documents, queries, "search", NULL);
+    measure(&w, v, reader, queries, "whole search", NULL);
     json_t *filter = json_pack("{s:i}", "part", 1);
-    measure(&w, v, reader, documents, queries, "search, filter of 10%", filter);
+    measure(&w, v, reader, queries, "the same, filter 10%", filter);
     json_decref(filter);
     cx_store_return(store, reader);
     cx_vector_free(&v);

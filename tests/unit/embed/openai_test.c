@@ -578,35 +578,3 @@ TEST(openai_models_have_fingerprints)
     }
     env_close(&env);
 }
-
-TEST(openai_batches_stay_within_the_limits)
-{
-    struct cx_str texts[50];
-    char *large = malloc(40000);
-    memset(large, 'a', 40000);
-    for (size_t i = 0; i < CX_ARRAY_LEN(texts); i++) {
-        texts[i] = (struct cx_str){ large, 40000 };
-    }
-    const size_t n = embed__openai_batch(texts, CX_ARRAY_LEN(texts));
-    EXPECT(n >= 1 && n * EMBED__OPENAI_INPUT_TOKENS <= EMBED__OPENAI_CALL_TOKENS);
-    struct cx_buf body;
-    cx_buf_init(&body, 1 << 22);
-    size_t truncated = 0;
-    const struct embed__openai_shape shape = { .model = "m" };
-    EXPECT(embed__openai_write(&shape, texts, 2, &body, &truncated));
-    EXPECT_INT(truncated, 2);
-    EXPECT(body.len < (size_t)2 * EMBED__OPENAI_INPUT_TOKENS * 4 + 200);
-    cx_buf_free(&body);
-    /* Cut between characters, never within. */
-    for (size_t i = 0; i + 3 <= 40000; i += 3) {
-        large[i] = '\xE6';
-        large[i + 1] = '\x97';
-        large[i + 2] = '\xA5';
-    }
-    texts[0].len = 39999;
-    cx_buf_init(&body, 1 << 22);
-    EXPECT(embed__openai_write(&shape, texts, 1, &body, &truncated));
-    EXPECT(cx_utf8_valid((struct cx_str){ body.data, body.len }));
-    cx_buf_free(&body);
-    free(large);
-}

@@ -133,6 +133,84 @@ TEST(metadata_is_bounded_in_depth_and_size)
     fixture_close(&f);
 }
 
+static int64_t counted(struct fixture *f, const char *sql)
+{
+    struct cx_stmt *stmt = NULL;
+    bool row = false;
+    EXPECT_INT(cx_db_prepare(f->db, sql, &stmt, NULL), CX_OK);
+    EXPECT_INT(cx_stmt_step(stmt, &row, NULL), CX_OK);
+    EXPECT(row);
+    const int64_t value = cx_stmt_int(stmt, 0);
+    cx_stmt_reset(stmt);
+    return value;
+}
+
+TEST(what_the_state_holds_is_counted_as_it_changes)
+{
+    struct fixture f;
+    REQUIRE(fixture_open(&f));
+    static const char resources[] = "SELECT resource_count FROM state_meta";
+    static const char resource_bytes[] = "SELECT resource_bytes FROM state_meta";
+    static const char fact_bytes[] = "SELECT fact_count * 1000 + fact_bytes FROM state_meta";
+    EXPECT_INT(fixture_put(&f, "a", "{}"), CX_OK);
+    EXPECT_INT(counted(&f, resources), 1);
+    EXPECT_INT(counted(&f, resource_bytes), 1 + 4 + 1 + 7 + 2);
+    EXPECT_INT(fixture_put(&f, "a", "{\"k\":\"\u00fc\"}"), CX_OK);
+    EXPECT_INT(counted(&f, resources), 1);
+    EXPECT_INT(counted(&f, resource_bytes), 1 + 4 + 1 + 7 + 10);
+    EXPECT_INT(fixture_put(&f, "b", "{}"), CX_OK);
+    EXPECT_INT(cx_state_delete_resource(f.db, CX_STR("a"), NULL), CX_OK);
+    EXPECT_INT(counted(&f, resources), 1);
+    EXPECT_INT(counted(&f, resource_bytes), 1 + 4 + 1 + 7 + 2);
+
+    EXPECT_INT(fixture_fact(&f, "soon gone", 0, FIXTURE_NOW_US + 1), CX_OK);
+    EXPECT_INT(fixture_fact(&f, "four", 0, 0), CX_OK);
+    EXPECT_INT(fixture_fact(&f, "four", 5, 0), CX_OK);
+    EXPECT_INT(counted(&f, fact_bytes), 2000 + 9 + 4);
+    json_t *fact = NULL;
+    bool created = false;
+    const struct cx_fact later = { .text = CX_STR("later") };
+    EXPECT_INT(cx_state_add_fact(f.db, &later, FIXTURE_NOW_US + 2, &fact, &created, NULL), CX_OK);
+    json_decref(fact);
+    EXPECT_INT(counted(&f, fact_bytes), 2000 + 4 + 5);
+    fixture_close(&f);
+}
+
+TEST(state_holds_so_much_and_no_more)
+{
+    struct fixture f;
+    REQUIRE(fixture_open(&f));
+    EXPECT_INT(fixture_put(&f, "there", "{}"), CX_OK);
+    EXPECT_INT(fixture_fact(&f, "there", 0, 0), CX_OK);
+    REQUIRE(cx_db_exec(f.db, "UPDATE state_meta SET resource_count=10000, fact_count=10000",
+                       NULL) == CX_OK);
+    const uint64_t version = fixture_version(&f);
+    json_t *fact = NULL;
+    bool created = false;
+    struct cx_err err = { "" };
+    const struct cx_fact more = { .text = CX_STR("more") };
+    EXPECT_INT(cx_state_add_fact(f.db, &more, FIXTURE_NOW_US, &fact, &created, &err), CX_CONFLICT);
+    EXPECT_STR(err.text, "There are 10000 facts, as many as there may be: remove one first");
+    EXPECT_INT(fixture_put(&f, "more", "{}"), CX_CONFLICT);
+    EXPECT_INT(fixture_version(&f), (int64_t)version);
+    /* What is there may change, and go. */
+    EXPECT_INT(fixture_put(&f, "there", "{\"a\":1}"), CX_OK);
+    EXPECT_INT(fixture_fact(&f, "there", 1, 0), CX_OK);
+    EXPECT_INT(cx_state_delete_resource(f.db, CX_STR("there"), NULL), CX_OK);
+    EXPECT_INT(fixture_put(&f, "more", "{}"), CX_OK);
+
+    REQUIRE(cx_db_exec(f.db, "UPDATE state_meta SET resource_bytes=8388600, fact_count=1", NULL) ==
+            CX_OK);
+    EXPECT_INT(fixture_put(&f, "too much", "{}"), CX_CONFLICT);
+    EXPECT_INT(fixture_put(&f, "more", "{\"grown\":true}"), CX_CONFLICT);
+    EXPECT_INT(cx_state_delete_resource(f.db, CX_STR("more"), NULL), CX_OK);
+    EXPECT_INT(fixture_put(&f, "small", "{}"), CX_OK);
+    REQUIRE(cx_db_exec(f.db, "UPDATE state_meta SET fact_bytes=8388605", NULL) == CX_OK);
+    EXPECT_INT(cx_state_add_fact(f.db, &more, FIXTURE_NOW_US, &fact, &created, &err), CX_CONFLICT);
+    EXPECT_STR(err.text, "All facts together may have 8388608 bytes: remove some first");
+    fixture_close(&f);
+}
+
 TEST(version_rises_with_every_change_and_with_nothing_else)
 {
     struct fixture f;

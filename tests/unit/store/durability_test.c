@@ -351,3 +351,46 @@ TEST(wal_is_moved_into_the_file_as_it_grows)
     EXPECT_INT(info.st_size, 0);
     cx_store_close(&store);
 }
+
+static bool remove_beside(const char *suffix)
+{
+    char path[512];
+    snprintf(path, sizeof path, "%s%s", fixture_path(), suffix);
+    return unlink(path) == 0;
+}
+
+/* What is written into a file without a name is not there after a restart. */
+TEST(files_that_were_removed_fail_the_store)
+{
+    static const char *const suffixes[] = { "", "-wal" };
+    for (size_t i = 0; i < CX_ARRAY_LEN(suffixes); i++) {
+        struct cx_store *store = NULL;
+        REQUIRE(fixture_open(1, &store, NULL) == CX_OK);
+        EXPECT(cx_store_in_place(store));
+        EXPECT_INT(cx_store_checkpoint(store, true, NULL), CX_OK);
+        EXPECT(cx_store_in_place(store));
+        EXPECT(!cx_store_failed(store));
+        REQUIRE(remove_beside(suffixes[i]));
+        EXPECT(!cx_store_in_place(store));
+        EXPECT(cx_store_failed(store));
+        struct cx_db *db = cx_store_writer(store);
+        EXPECT_INT(cx_db_begin(db, NULL), CX_IO_ERROR);
+        cx_store_close(&store);
+        (void)remove_beside("");
+        (void)remove_beside("-wal");
+        (void)remove_beside("-shm");
+    }
+}
+
+TEST(database_behind_a_link_is_in_place)
+{
+    char target[512];
+    snprintf(target, sizeof target, "%s.real", fixture_path());
+    REQUIRE(symlink(target, fixture_path()) == 0);
+    FILE *file = fopen(target, "we");
+    REQUIRE(file != NULL && fclose(file) == 0);
+    struct cx_store *store = NULL;
+    REQUIRE(fixture_open(1, &store, NULL) == CX_OK);
+    EXPECT(cx_store_in_place(store));
+    cx_store_close(&store);
+}

@@ -1,0 +1,478 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Embeds the documents that were stored while the embedding service failed. They wait in the
+ * database (a document without a vector is one that waits), so that a restart loses none; here is only
+ * who fetches them, a slice at a time, and how far it has come:
+ *
+ *   IDLE → READING      a slice of them, on the read lane
+ *   READING → EMBEDDING a window of the slice: all of it, or a half, a quarter … where one was refused
+ *   EMBEDDING → FILLING the window's vectors, on the write lane, a few at a time
+ *   FILLING → EMBEDDING the next window, or → READING the next slice
+ *   any → IDLE          nothing is left; or the service fails, and the timer will try again; or the end
+ *
+ * A document that the service refuses is passed over until it has another content, or until the next
+ * start: the others do not wait for it.
+ *
+ * Threads: loop; the …_work functions on lanes. One operation is under way at a time.
+ */
+#include "api/api_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define SLICE_DOCUMENTS 128
+#define SLICE_BYTES ((size_t)512 * 1024)
+#define FILL_DOCUMENTS 32 /* a transaction of a few milliseconds */
+#define EMBED_MS 120000   /* a slice may take; the service's own timeout is shorter */
+#define PAUSE_MIN_MS 1000
+#define PAUSE_MAX_MS 60000
+#define RETRY_AFTER_MAX_MS 900000
+#define REFUSED_MAX 4096    /* documents that are remembered; beyond it some are tried again */
+#define REFUSED_IN_A_ROW 8 /* looks like a service that fails rather than like bad documents */
+
+enum state { PENDING_IDLE, PENDING_READING, PENDING_EMBEDDING, PENDING_FILLING };
+
+struct refused {
+    int64_t id;
+    uint8_t content_hash[32];
+};
+
+struct api__pending {
+    struct cx_api *api;
+    struct cx_timer *timer; /* NULL before the start and after the end */
+    enum state state;
+    bool asked;   /* documents have come that this pass may not have seen */
+    bool failing; /* until vectors have been stored again */
+    uint64_t pause_ms;
+    struct cx_random random;
+
+    int64_t after; /* how far this pass has come */
+    struct cx_vector_pending slice;
+    struct cx_str *texts; /* of the slice */
+    size_t at;            /* the window: from here … */
+    size_t count;         /* … so many */
+    struct cx_embed_call *call;
+    float *vectors; /* of the window */
+    unsigned dimension;
+    size_t stored; /* of the window: done with */
+    size_t filled; /* of these: have got their vector */
+
+    enum cx_status status; /* written by the worker */
+    struct cx_err err;
+    size_t just_filled;
+
+    struct refused *refused; /* the worker reads them while READING */
+    size_t refused_count;
+    size_t refused_in_a_row; /* the last of them, since something was embedded */
+};
+
+static void try_soon(struct api__pending *p);
+static void on_time(void *ctx);
+static void start_reading(struct api__pending *p);
+static void read_work(void *arg);
+static void forget_refused(const struct api__pending *p, struct cx_vector_pending *slice);
+static bool was_refused(const struct api__pending *p, const struct cx_vector_waiting *item);
+static void on_read(void *arg, enum cx_status status);
+static void start_embedding(struct api__pending *p);
+static void on_embedded(void *ctx, struct cx_embed_result *result);
+static void refused(struct api__pending *p, const struct cx_err *err);
+static void start_filling(struct api__pending *p);
+static void fill_work(void *arg);
+static void on_filled(void *arg, enum cx_status status);
+static void tell_filled(struct api__pending *p);
+static void end_window(struct api__pending *p);
+static void fail(struct api__pending *p, const char *why, uint64_t retry_after_ms);
+static void rest(struct api__pending *p);
+
+/* ---- Its life ---- */
+
+void api__pending_start(struct cx_api *api)
+{
+    struct api__pending *p = cx_alloc(sizeof *p);
+    p->api = api;
+    p->pause_ms = PAUSE_MIN_MS;
+    cx_random_init(&p->random);
+    cx_timer_new(api->options.loop, on_time, p, &p->timer);
+    api->pending = p;
+    struct cx_vector_figures figures;
+    cx_vector_figures(api->vector, &figures);
+    if (figures.pending > 0) {
+        CX_LOG(CX_LOG_INFO, "documents wait for their vectors", CX_I("pending", figures.pending));
+        cx_timer_start(p->timer, 0, 0);
+    }
+}
+
+void api__pending_stop(struct cx_api *api)
+{
+    struct api__pending *p = api->pending;
+    if (p != NULL) {
+        cx_timer_free(&p->timer);
+        if (p->call != NULL) {
+            cx_embed_call_cancel(p->call);
+        }
+    }
+}
+
+bool api__pending_idle(const struct cx_api *api)
+{
+    return api->pending == NULL || api->pending->state == PENDING_IDLE;
+}
+
+void api__pending_free(struct cx_api *api)
+{
+    struct api__pending *p = api->pending;
+    if (p != NULL) {
+        cx_timer_free(&p->timer);
+        free(p->refused);
+        free(p);
+        api->pending = NULL;
+    }
+}
+
+void api__pending_wake(struct cx_api *api)
+{
+    struct api__pending *p = api->pending;
+    if (p != NULL && p->timer != NULL) {
+        p->asked = true;
+        if (p->state == PENDING_IDLE && !p->failing) {
+            try_soon(p);
+        }
+    }
+}
+
+void api__pending_service_answers(struct cx_api *api)
+{
+    struct api__pending *p = api->pending;
+    if (p != NULL && p->timer != NULL && p->failing && p->state == PENDING_IDLE) {
+        cx_timer_start(p->timer, 0, 0);
+    }
+}
+
+bool api__embedding_failed(enum cx_status status)
+{
+    return status == CX_EMBEDDING_UPSTREAM || status == CX_EMBEDDING_UNAUTHORIZED ||
+           status == CX_EMBEDDING_CIRCUIT_OPEN || status == CX_EMBEDDING_RATE_LIMITED ||
+           status == CX_EMBEDDING_TIMEOUT;
+}
+
+/* Not at once: the service has just failed. */
+static void try_soon(struct api__pending *p)
+{
+    uint32_t drawn;
+    cx_random_fill(&p->random, &drawn, sizeof drawn);
+    cx_timer_start(p->timer, p->pause_ms / 2 + drawn % (p->pause_ms / 2), 0);
+}
+
+static void on_time(void *ctx)
+{
+    struct api__pending *p = ctx;
+    if (p->state == PENDING_IDLE) {
+        start_reading(p);
+    }
+}
+
+/* ---- Reading a slice ---- */
+
+static void start_reading(struct api__pending *p)
+{
+    struct cx_job *job = NULL;
+    if (p->after == 0) {
+        p->asked = false;
+    }
+    p->state = PENDING_READING;
+    if (cx_lane_submit(p->api->options.read_lane, CX_PRIORITY_NORMAL, read_work, on_read, p,
+                       &job) != CX_OK) {
+        fail(p, "the read lane is full", 0);
+    }
+}
+
+static void read_work(void *arg)
+{
+    struct api__pending *p = arg;
+    struct cx_db *db = cx_store_reader(p->api->options.store);
+    int64_t after = p->after;
+    do {
+        p->status = cx_vector_pending(p->api->vector, db, after, SLICE_DOCUMENTS, SLICE_BYTES,
+                                      &p->slice, &p->err);
+        if (p->status != CX_OK) {
+            break;
+        }
+        forget_refused(p, &p->slice);
+        after = p->slice.last;
+        if (p->slice.count == 0) {
+            cx_vector_pending_free(&p->slice);
+        }
+    } while (p->slice.count == 0 && after != 0);
+    cx_store_return(p->api->options.store, db);
+}
+
+static void forget_refused(const struct api__pending *p, struct cx_vector_pending *slice)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < slice->count; i++) {
+        if (!was_refused(p, &slice->items[i])) {
+            slice->items[kept++] = slice->items[i];
+        }
+    }
+    slice->count = kept;
+}
+
+static bool was_refused(const struct api__pending *p, const struct cx_vector_waiting *item)
+{
+    for (size_t i = 0; i < p->refused_count; i++) {
+        if (p->refused[i].id == item->id && memcmp(p->refused[i].content_hash, item->content_hash,
+                                                   sizeof item->content_hash) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void on_read(void *arg, enum cx_status status)
+{
+    struct api__pending *p = arg;
+    if (status != CX_OK || p->status != CX_OK) {
+        fail(p, status != CX_OK ? cx_status_text(status) : p->err.text, 0);
+        return;
+    }
+    if (p->timer == NULL) {
+        rest(p);
+        return;
+    }
+    if (p->slice.count == 0) {
+        const bool again = p->after != 0 || p->asked;
+        p->after = 0;
+        if (again) {
+            start_reading(p);
+        } else {
+            rest(p);
+        }
+        return;
+    }
+    p->texts = cx_realloc_array(NULL, p->slice.count, sizeof *p->texts);
+    for (size_t i = 0; i < p->slice.count; i++) {
+        p->texts[i] = p->slice.items[i].content;
+    }
+    p->at = 0;
+    p->count = p->slice.count;
+    start_embedding(p);
+}
+
+/* ---- Embedding a window of it ---- */
+
+static bool is_refusal(enum cx_status status)
+{
+    return status == CX_INVALID || status == CX_TOO_LARGE;
+}
+
+static void start_embedding(struct api__pending *p)
+{
+    struct cx_err err = { "" };
+    p->state = PENDING_EMBEDDING;
+    const enum cx_status status =
+        cx_embedder_start(p->api->options.embedder, CX_EMBED_DOCUMENT, p->texts + p->at, p->count,
+                          EMBED_MS, NULL, on_embedded, p, &p->call, &err);
+    if (is_refusal(status)) {
+        refused(p, &err);
+    } else if (status != CX_OK) {
+        fail(p, err.text[0] != '\0' ? err.text : cx_status_text(status), 0);
+    }
+}
+
+static void on_embedded(void *ctx, struct cx_embed_result *result)
+{
+    struct api__pending *p = ctx;
+    p->call = NULL;
+    if (result->status == CX_OK) {
+        p->vectors = result->vectors;
+        p->dimension = result->dimension;
+        p->stored = 0;
+        p->filled = 0;
+        start_filling(p);
+    } else if (p->timer == NULL) {
+        rest(p);
+    } else if (is_refusal(result->status) || result->input_refused) {
+        refused(p, &result->err);
+    } else {
+        fail(p, result->err.text[0] != '\0' ? result->err.text : cx_status_text(result->status),
+             result->retry_after_ms);
+    }
+}
+
+static void remember_refused(struct api__pending *p, const struct cx_vector_waiting *item);
+
+/* At least one text of the window: halves of it are tried until it stands alone. */
+static void refused(struct api__pending *p, const struct cx_err *err)
+{
+    if (p->count > 1) {
+        p->count /= 2;
+        start_embedding(p);
+        return;
+    }
+    const struct cx_vector_waiting *item = &p->slice.items[p->at];
+    char doc_id[129];
+    const size_t len = cx_utf8_cut(item->doc_id, sizeof doc_id - 1);
+    memcpy(doc_id, item->doc_id.p, len);
+    doc_id[len] = '\0';
+    CX_LOG(CX_LOG_WARN, "a document cannot be embedded and is passed over",
+           CX_S("doc_id", doc_id), CX_S("error", err->text));
+    remember_refused(p, item);
+    p->refused_in_a_row++;
+    if (p->refused_in_a_row % REFUSED_IN_A_ROW == 0) {
+        p->after = item->id;
+        fail(p, "the service refuses one document after the other", 0);
+        return;
+    }
+    end_window(p);
+}
+
+static void remember_refused(struct api__pending *p, const struct cx_vector_waiting *item)
+{
+    if (p->refused_count == REFUSED_MAX) {
+        p->refused_count--;
+        memmove(p->refused, p->refused + 1, p->refused_count * sizeof *p->refused);
+    }
+    p->refused = cx_realloc_array(p->refused, p->refused_count + 1, sizeof *p->refused);
+    struct refused *entry = &p->refused[p->refused_count++];
+    entry->id = item->id;
+    memcpy(entry->content_hash, item->content_hash, sizeof entry->content_hash);
+}
+
+/* ---- Storing the window's vectors ---- */
+
+static void start_filling(struct api__pending *p)
+{
+    struct cx_job *job = NULL;
+    p->state = PENDING_FILLING;
+    if (cx_lane_submit(p->api->options.write_lane, CX_PRIORITY_NORMAL, fill_work, on_filled, p,
+                       &job) != CX_OK) {
+        tell_filled(p);
+        fail(p, "the write lane is full", 0);
+    }
+}
+
+static size_t fill_count(const struct api__pending *p)
+{
+    const size_t left = p->count - p->stored;
+    return left < FILL_DOCUMENTS ? left : FILL_DOCUMENTS;
+}
+
+static void fill_work(void *arg)
+{
+    struct api__pending *p = arg;
+    p->just_filled = 0;
+    p->status = cx_vector_fill(p->api->vector, cx_store_writer(p->api->options.store),
+                               p->slice.items + p->at + p->stored, fill_count(p),
+                               p->vectors + p->stored * p->dimension, p->dimension,
+                               &p->just_filled, &p->err);
+}
+
+static void on_filled(void *arg, enum cx_status status)
+{
+    struct api__pending *p = arg;
+    if (status != CX_OK || p->status != CX_OK) {
+        tell_filled(p);
+        fail(p, status != CX_OK ? cx_status_text(status) : p->err.text, 0);
+        return;
+    }
+    p->filled += p->just_filled;
+    p->stored += fill_count(p);
+    if (p->stored < p->count) {
+        start_filling(p);
+        return;
+    }
+    tell_filled(p);
+    if (p->failing) {
+        p->failing = false;
+        CX_LOG(CX_LOG_INFO, "pending documents are embedded again");
+    }
+    p->pause_ms = PAUSE_MIN_MS;
+    if (p->refused_in_a_row >= REFUSED_IN_A_ROW) {
+        /* It was the service after all: those get another chance. */
+        const size_t again = p->refused_in_a_row < p->refused_count ? p->refused_in_a_row
+                                                                    : p->refused_count;
+        p->refused_count -= again;
+        p->asked = true;
+    }
+    p->refused_in_a_row = 0;
+    end_window(p);
+}
+
+static void tell_filled(struct api__pending *p)
+{
+    if (p->filled == 0) {
+        return;
+    }
+    struct cx_vector_figures figures;
+    cx_vector_figures(p->api->vector, &figures);
+    struct cx_str ids[SLICE_DOCUMENTS];
+    for (size_t i = 0; i < p->stored; i++) {
+        ids[i] = p->slice.items[p->at + i].doc_id;
+    }
+    json_t *payload = json_object();
+    json_object_set_new(payload, "embedded", json_integer((json_int_t)p->filled));
+    json_object_set_new(payload, "pending", json_integer((json_int_t)figures.pending));
+    cx_events_emit(p->api->options.events, CX_EVENT_VECTOR_INDEXED, payload,
+                   api__event_ids(ids, p->stored), NULL);
+    p->filled = 0;
+}
+
+/* ---- On to the next, or not ---- */
+
+static void drop_slice(struct api__pending *p)
+{
+    cx_vector_pending_free(&p->slice);
+    free(p->texts);
+    p->texts = NULL;
+    free(p->vectors);
+    p->vectors = NULL;
+}
+
+static void end_window(struct api__pending *p)
+{
+    free(p->vectors);
+    p->vectors = NULL;
+    p->at += p->count;
+    p->count = p->slice.count - p->at;
+    p->after = p->slice.items[p->at - 1].id;
+    if (p->timer == NULL) {
+        rest(p);
+    } else if (p->count > 0) {
+        start_embedding(p);
+    } else {
+        p->after = p->slice.last;
+        drop_slice(p);
+        start_reading(p);
+    }
+}
+
+/* What is under way is tried again later, with all that comes after it. */
+static void fail(struct api__pending *p, const char *why, uint64_t retry_after_ms)
+{
+    const bool ending = p->timer == NULL;
+    rest(p);
+    if (ending) {
+        return;
+    }
+    if (!p->failing) {
+        struct cx_vector_figures figures;
+        cx_vector_figures(p->api->vector, &figures);
+        CX_LOG(CX_LOG_WARN, "pending documents cannot be embedded now; trying again",
+               CX_S("error", why), CX_I("pending", figures.pending));
+        p->failing = true;
+    }
+    if (retry_after_ms > p->pause_ms) {
+        cx_timer_start(p->timer,
+                       retry_after_ms < RETRY_AFTER_MAX_MS ? retry_after_ms : RETRY_AFTER_MAX_MS,
+                       0);
+    } else {
+        try_soon(p);
+    }
+    p->pause_ms = 2 * p->pause_ms < PAUSE_MAX_MS ? 2 * p->pause_ms : PAUSE_MAX_MS;
+}
+
+static void rest(struct api__pending *p)
+{
+    drop_slice(p);
+    p->state = PENDING_IDLE;
+}

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Makes the embedder that the configuration asks for: a provider, and in front of it the batcher with
+ * its cache, retries and circuit breaker. Tokens are the context module's affair, the circuit's state the
+ * health check's: siblings that know nothing of each other meet here.
+ */
+#include "app/app_internal.h"
+
+#include <string.h>
+
+#include "cortex/context.h"
+
+#define DEFAULT_OPENAI_MODEL "text-embedding-3-small"
+
+static enum cx_status make_openai(struct app *app, struct cx_embedder **out, struct cx_err *err);
+static void set_limits(const struct cx_config *config, struct cx_batcher_options *options);
+static size_t count_tokens(void *ctx, struct cx_str text);
+static size_t cut_tokens(void *ctx, struct cx_str text, size_t max_tokens);
+static void on_circuit(void *ctx, enum cx_circuit state);
+
+enum cx_status app__make_embedder(struct app *app, struct cx_err *err)
+{
+    const struct cx_config *c = app->config;
+    if (c->vector_backend == APP__BACKEND_NONE) {
+        return CX_OK;
+    }
+    const bool remote = c->embedding_provider == APP__PROVIDER_OPENAI;
+    struct cx_embedder *provider = NULL;
+    if (remote) {
+        const enum cx_status made = make_openai(app, &provider, err);
+        if (made != CX_OK) {
+            return made;
+        }
+    } else {
+        cx_embedder_builtin(app->cpu_lane, &provider);
+    }
+    struct cx_batcher_options options;
+    cx_batcher_defaults(remote, &options);
+    options.loop = app->loop;
+    options.inner = provider;
+    options.cpu_lane = app->cpu_lane;
+    options.store = app->store;
+    options.read_lane = app->read_lane;
+    options.write_lane = app->write_lane;
+    if (remote) {
+        set_limits(c, &options);
+        options.count_tokens = count_tokens;
+        options.cut_tokens = cut_tokens;
+        options.on_circuit = on_circuit;
+        options.circuit_ctx = app;
+    }
+    const enum cx_status status = cx_embedder_batched(&options, &app->embedder, err);
+    if (status != CX_OK) {
+        cx_embedder_free(&provider);
+    }
+    return status;
+}
+
+static enum cx_status make_openai(struct app *app, struct cx_embedder **out, struct cx_err *err)
+{
+    const struct cx_config *c = app->config;
+    const struct cx_embed_openai_options options = {
+        .fetch = app->fetch,
+        .base_url = c->embedding_base_url,
+        .api_key = c->embedding_api_key,
+        .model = c->embedding_model != NULL ? c->embedding_model : DEFAULT_OPENAI_MODEL,
+        .dimensions = c->embedding_dimensions,
+        .lane = app->cpu_lane,
+        .timeout_ms = c->embedding_timeout_ms,
+    };
+    enum cx_status status = CX_OK;
+    if (strncmp(c->embedding_base_url, "https:", 6) == 0) {
+        status = cx_fetch_warm_tls(app->fetch, err); /* else the first request blocks the loop */
+    }
+    return status == CX_OK ? cx_embedder_openai(&options, out, err) : status;
+}
+
+static void set_limits(const struct cx_config *config, struct cx_batcher_options *options)
+{
+    options->window_ms = config->embedding_window_ms;
+    options->calls_max = config->embedding_calls;
+    if (options->document_calls_max >= options->calls_max) {
+        options->document_calls_max = options->calls_max - 1;
+    }
+    options->inputs_max = config->embedding_inputs_per_call;
+    options->tokens_max = config->embedding_tokens_per_call;
+    options->input_tokens_max = config->embedding_tokens_per_input;
+    options->queue_texts_max = config->embedding_queue_texts;
+    options->queue_bytes_max = config->embedding_queue_bytes;
+    options->cache_memory_bytes = config->embedding_cache_bytes;
+    options->cache_disk_rows = config->embedding_cache_rows;
+    options->attempts_max = config->embedding_attempts;
+    options->breaker_failures = config->embedding_breaker_failures;
+    options->breaker_open_ms = config->embedding_breaker_pause_ms;
+}
+
+/* The models behind OpenAI's embeddings count by cl100k_base; for others it is a fair estimate. */
+static size_t count_tokens(void *ctx, struct cx_str text)
+{
+    (void)ctx;
+    size_t tokens = 0;
+    return cx_bpe_count(CX_ENCODING_CL100K, text, &tokens) == CX_OK ? tokens : text.len;
+}
+
+static size_t cut_tokens(void *ctx, struct cx_str text, size_t max_tokens)
+{
+    (void)ctx;
+    size_t bytes = 0;
+    return cx_bpe_cut(CX_ENCODING_CL100K, text, max_tokens, &bytes, NULL) == CX_OK
+               ? bytes
+               : cx_utf8_cut(text, max_tokens); /* a token is at least a byte */
+}
+
+static void on_circuit(void *ctx, enum cx_circuit state)
+{
+    struct app *app = ctx;
+    CX_LOG(state == CX_CIRCUIT_CLOSED ? CX_LOG_INFO : CX_LOG_WARN, "embedding circuit",
+           CX_S("state", cx_circuit_name(state)));
+    if (app->api != NULL) {
+        cx_api_check_health(app->api);
+    }
+}
+
+bool app__count_tokens(void *ctx, struct cx_str text, int64_t *out)
+{
+    (void)ctx;
+    size_t tokens = 0;
+    if (cx_bpe_count(CX_ENCODING_CL100K, text, &tokens) != CX_OK) {
+        return false;
+    }
+    *out = (int64_t)tokens;
+    return true;
+}

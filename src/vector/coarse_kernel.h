@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * coarse_kernel: what vector__kernels makes its table of beside the dot products: bounds from coarse
+ * rows, and picking (kernel.h says what they do).
+ *
+ * Threads: any.
+ */
+#ifndef CORTEX_VECTOR_COARSE_KERNEL_H
+#define CORTEX_VECTOR_COARSE_KERNEL_H
+
+#include "coarse.h"
+#include "kernel.h"
+
+void vector__bound_plain(const struct vector__coarse_query *query,
+                         const struct vector__coarse_rows *rows, size_t count, float *out);
+size_t vector__pick_plain(const float *values, size_t count, float cut, uint32_t *out);
+#if defined(__x86_64__)
+void vector__bound_vnni(const struct vector__coarse_query *query,
+                        const struct vector__coarse_rows *rows, size_t count, float *out);
+void vector__bound_avx2(const struct vector__coarse_query *query,
+                        const struct vector__coarse_rows *rows, size_t count, float *out);
+size_t vector__pick_avx512(const float *values, size_t count, float cut, uint32_t *out);
+size_t vector__pick_avx2(const float *values, size_t count, float cut, uint32_t *out);
+#endif
+
+#endif

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * When the dimension of a collection becomes known, or another one: an index with rows of that size
+ * takes the place of the old one. What can fail is making it, before a transaction commits; this, after
+ * it, cannot.
+ */
+#include "index.h"
+
+#include <string.h>
+
+static void swap_all_but_lock(struct vector__index *a, struct vector__index *b);
+
+void vector__index_replace(struct vector__index *index, struct vector__index *next)
+{
+    CX_CHECK(index->live == index->pending && next->live == 0);
+    for (size_t at = 0; at < index->slot_end; at++) {
+        struct vector__slot *slot = vector__index_slot(index, at);
+        if (slot->rowid != 0) {
+            struct vector__entry entry = { .rowid = slot->rowid,
+                                           .doc_id = slot->doc_id,
+                                           .facets = slot->facets,
+                                           .facet_count = slot->facet_count,
+                                           .pending = true };
+            *slot = (struct vector__slot){ 0 };
+            vector__index_set(next, &entry);
+        }
+    }
+    swap_all_but_lock(index, next);
+    vector__index_free(next);
+}
+
+/* A lock that others wait for cannot be moved. */
+static void swap_all_but_lock(struct vector__index *a, struct vector__index *b)
+{
+    _Static_assert(offsetof(struct vector__index, lock) == 0, "what is not swapped comes first");
+    const size_t from = offsetof(struct vector__index, dimension);
+    char kept[sizeof *a];
+    memcpy(kept, (char *)a + from, sizeof *a - from);
+    memcpy((char *)a + from, (char *)b + from, sizeof *a - from);
+    memcpy((char *)b + from, kept, sizeof *a - from);
+}

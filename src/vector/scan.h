@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * scan: the rows that may be among the best, found by reading the coarse rows alone. Of each row
+ * its bounds are known; the floor is what the best are known to reach at least, and rises as the scan goes
+ * on; a row whose upper bound lies under it is done with. Those that are left are few, and their
+ * scores are computed from the float32 rows.
+ *
+ * Threads: a worker that holds the index's lock for reading.
+ */
+#ifndef CORTEX_VECTOR_SCAN_H
+#define CORTEX_VECTOR_SCAN_H
+
+#include "vector_internal.h"
+
+/* The greatest of the lower bounds offered so far; a heap with the least on top. */
+struct vector__floor {
+    double value; /* what is less cannot be among the best `most` */
+    double *items;
+    size_t count;
+    size_t most;
+};
+/* most: at least 1. least: what is less does not count anyway; -INFINITY where there is no such
+ * thing. False where memory is out. */
+bool vector__floor_init(struct vector__floor *floor, size_t most, double least);
+void vector__floor_free(struct vector__floor *floor);
+void vector__floor_offer(struct vector__floor *floor, double lower);
+
+struct vector__possible {
+    double upper;
+    uint32_t slot;
+};
+struct vector__possibles {
+    struct vector__possible *items;
+    size_t count;
+    size_t cap;
+};
+void vector__possibles_add(struct vector__possibles *list, uint32_t slot, double upper);
+/* Forgets those that the floor has risen over. */
+void vector__possibles_cut(struct vector__possibles *list, double floor);
+void vector__possibles_free(struct vector__possibles *list);
+
+struct vector__scan {
+    const struct vector__index *index;
+    struct vector__kernel kernel;
+    const float *query; /* padded and aligned */
+    float *zeros;       /* where there is none */
+    const struct vector__filter *filter;
+    struct vector__coarse_query coarse;
+};
+/* query: of the index's dimension, padded and aligned as rows are; NULL stands for zeros, and all
+ * cosines are 0. To be freed on failure too. */
+enum cx_status vector__scan_init(struct vector__scan *scan, const struct cx_vector *v,
+                                 const float *query, const struct vector__filter *filter,
+                                 struct cx_err *err) CX_MUST_CHECK;
+void vector__scan_free(struct vector__scan *scan);
+/* The slots that have a vector, pass the filter, and whose cosine may reach the floor once all are
+ * seen; ascending. uppers: NULL, or room for every slot: how much its cosine can be (-INFINITY: no document). */
+void vector__scan_cosines(const struct vector__scan *scan, struct vector__floor *floor,
+                          struct vector__possibles *out, float *uppers);
+/* From an upper bound as in `uppers`. */
+double vector__scan_upper(const struct vector__scan *scan, float upper);
+double vector__scan_lower(const struct vector__scan *scan, size_t slot, float upper);
+/* The least entry of `uppers` whose upper bound reaches this cosine. */
+float vector__scan_cut(const struct vector__scan *scan, double cosine);
+bool vector__scan_passes(const struct vector__scan *scan, const struct vector__slot *slot);
+/* The float32 cosine. */
+float vector__scan_exact(const struct vector__scan *scan, size_t slot);
+void vector__scan_prefetch(const struct vector__scan *scan, size_t slot);
+
+#endif

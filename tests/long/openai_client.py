@@ -1,0 +1,119 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""OpenAI's own clients, of Python and of Node.js, pointed at a daemon.
+
+    tests/long/openai_client.py --daemon build/release/bin/cortexd
+
+The clients are installed into a folder of this run. Exits with 77 where neither can be had.
+"""
+
+import argparse
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import venv
+
+HERE = pathlib.Path(__file__).resolve().parent
+INSTALL_SECONDS = 300
+CHECK_SECONDS = 120
+START_SECONDS = 20
+
+
+def install_python(folder):
+    """The command that runs a script with the client of Python; None where it cannot be had."""
+    venv.create(folder, with_pip=True)
+    python = folder / "bin" / "python"
+    done = subprocess.run(
+        [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "openai"],
+        timeout=INSTALL_SECONDS,
+        check=False,
+    )
+    return [python, HERE / "openai_client_checks.py"] if done.returncode == 0 else None
+
+
+def install_node(folder):
+    """The same of Node.js, which looks for packages beside the script."""
+    if not shutil.which("node") or not shutil.which("npm"):
+        return None
+    folder.mkdir()
+    (folder / "package.json").write_text('{"private": true}')
+    done = subprocess.run(
+        ["npm", "install", "--silent", "--no-audit", "--no-fund", "--ignore-scripts", "openai"],
+        cwd=folder,
+        timeout=INSTALL_SECONDS,
+        check=False,
+    )
+    if done.returncode != 0:
+        return None
+    return ["node", shutil.copy(HERE / "openai_client_checks.mjs", folder)]
+
+
+def start(daemon, folder):
+    """A daemon with an empty data directory; (process, port, token)."""
+    port_file = folder / "port"
+    data = folder / "data"
+    process = subprocess.Popen(
+        [daemon, "--data-dir", data, "--listen", "127.0.0.1:0", "--port-file", port_file],
+        env={key: value for key, value in os.environ.items() if not key.startswith("CORTEX_")},
+    )
+    until = time.monotonic() + START_SECONDS
+    while not port_file.exists():
+        if process.poll() is not None or time.monotonic() > until:
+            process.kill()
+            sys.exit("openai_client: the daemon did not start")
+        try:
+            process.wait(0.02)
+        except subprocess.TimeoutExpired:
+            pass
+    return process, int(port_file.read_text()), (data / "token").read_text().strip()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("--daemon", required=True, type=pathlib.Path)
+    daemon = parser.parse_args().daemon.resolve()
+    failed = 0
+    with tempfile.TemporaryDirectory(prefix="cortex-openai-") as name:
+        folder = pathlib.Path(name)
+        clients = {
+            "Python": install_python(folder / "python"),
+            "Node.js": install_node(folder / "node"),
+        }
+        for language, command in clients.items():
+            if command is None:
+                print(f"skip  the client of {language}: the package openai is not to be had here")
+        if not any(clients.values()):
+            return 77
+        process, port, token = start(daemon, folder)
+        try:
+            for language, command in clients.items():
+                if command is None:
+                    continue
+                done = subprocess.run(
+                    command,
+                    env={
+                        **os.environ,
+                        "OPENAI_BASE_URL": f"http://127.0.0.1:{port}/v1",
+                        "OPENAI_API_KEY": token,
+                    },
+                    timeout=CHECK_SECONDS,
+                    check=False,
+                )
+                good = done.returncode == 0
+                failed += not good
+                print(f"{'ok   ' if good else 'FAIL '} the client of {language}")
+        finally:
+            process.send_signal(signal.SIGTERM)
+            code = process.wait(30)
+    if code != 0:
+        print(f"FAIL  the daemon ended with {code}")
+    return 1 if failed or code != 0 else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
