@@ -46,7 +46,8 @@ bool cx_loop_is_starting(void);
 struct cx_timer;
 void cx_timer_new(struct cx_loop *loop, void (*on_time)(void *ctx), void *ctx,
                   struct cx_timer **out);
-void cx_timer_start(struct cx_timer *t, uint64_t delay_ms, uint64_t repeat_ms); /* restarts */
+/* Restarts. Both zero: as soon as sockets have had their turn, started from within on_time too. */
+void cx_timer_start(struct cx_timer *t, uint64_t delay_ms, uint64_t repeat_ms);
 void cx_timer_stop(struct cx_timer *t);
 void cx_timer_free(struct cx_timer **t); /* at once for the caller; NULL is nothing */
 
@@ -147,6 +148,8 @@ struct cx_call;
 enum cx_status cx_fetch_start(struct cx_fetch *fetch, const struct cx_fetch_request *request,
                               cx_fetch_fn on_done, void *ctx, struct cx_call **out,
                               struct cx_err *err) CX_MUST_CHECK;
+/* Within on_done alone: the body changes hands, uncopied; the response's own is no more. */
+void cx_call_take_body(struct cx_call *call, struct cx_buf *out);
 /* on_done comes later with CX_FETCH_CANCELLED (or with what had come by then). */
 void cx_call_cancel(struct cx_call *call);
 

@@ -66,8 +66,8 @@ enum cx_vector_owner {
 enum cx_status cx_vector_check(const struct cx_vector *v, const struct cx_document *docs,
                                size_t count, struct cx_err *err) CX_MUST_CHECK;
 struct cx_vector_put {
-    size_t indexed; /* new */
-    size_t updated; /* replaced content, or new uri, summary or metadata */
+    size_t indexed;   /* new */
+    size_t updated;   /* replaced content, or new uri, summary or metadata */
     size_t unchanged; /* what it lacked, its vector, may have come all the same */
     size_t pending;   /* of all of these: those that have no vector now */
 };

@@ -37,6 +37,9 @@ const struct cx_route *cx_api_routes(const struct cx_api *api, size_t *count)
 void cx_api_set_vector(struct cx_api *api, struct cx_vector *vector)
 {
     api->vector = vector;
+    if (vector != NULL && api->options.embedder != NULL && api->phase != CX_API_DRAINING) {
+        api__pending_start(api);
+    }
 }
 
 void cx_api_set_phase(struct cx_api *api, enum cx_api_phase phase)
@@ -49,11 +52,12 @@ void cx_api_set_phase(struct cx_api *api, enum cx_api_phase phase)
 void cx_api_stop(struct cx_api *api)
 {
     api__health_stop(api);
+    api__pending_stop(api);
 }
 
 bool cx_api_idle(const struct cx_api *api)
 {
-    return api->health.job == NULL && api->snapshots.build == NULL;
+    return api->health.job == NULL && api->snapshots.build == NULL && api__pending_idle(api);
 }
 
 void cx_api_free(struct cx_api **api)
@@ -64,6 +68,7 @@ void cx_api_free(struct cx_api **api)
     CX_CHECK(cx_api_idle(*api));
     api__health_free(*api);
     api__snapshots_free(*api);
+    api__pending_free(*api);
     free((*api)->routes);
     free(*api);
     *api = NULL;

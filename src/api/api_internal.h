@@ -36,6 +36,8 @@ struct api__snapshots {
     struct cx_series *served[CX_FRESHNESS_COUNT];
 };
 
+struct api__pending;
+
 struct cx_api {
     struct cx_api_options options;
     struct cx_route *routes;
@@ -46,6 +48,7 @@ struct cx_api {
     uint64_t started_ns;
     struct api__health health;
     struct api__snapshots snapshots;
+    struct api__pending *pending; /* NULL without a vector store */
     size_t answers_bytes; /* openai_compat.c: of the answers under way */
     struct cx_series *answers_gauge;
 };
@@ -85,6 +88,18 @@ extern const struct api__endpoint api__facts_get, api__fact_add, api__fact_delet
 
 /* ingest.c */
 extern const struct api__endpoint api__documents_put;
+
+/* pending.c: from when the vector store is there until the drain. */
+void api__pending_start(struct cx_api *api);
+void api__pending_stop(struct cx_api *api); /* then wait until it is idle */
+bool api__pending_idle(const struct cx_api *api);
+void api__pending_free(struct cx_api *api);
+/* Documents have been stored without vectors. */
+void api__pending_wake(struct cx_api *api);
+/* The embedding service answers: what waits for it need not wait longer. */
+void api__pending_service_answers(struct cx_api *api);
+/* The embedding service is to blame: what does without it goes on. */
+bool api__embedding_failed(enum cx_status status);
 
 /* documents.c */
 extern const struct api__endpoint api__documents_list, api__document_get, api__document_delete,
@@ -137,6 +152,9 @@ bool api__read_time(struct cx_exchange *x, struct cx_faults *faults, const char 
                     int64_t *wall_us);
 void api__query_fault(struct cx_faults *faults, const char *name, const char *type,
                       const char *sentence);
+/* What embedding may take: a little less than the request has left, so that the client is told of the
+ * service's silence rather than of the deadline, and there is time to do without. */
+uint64_t api__embed_ms(struct cx_exchange *x);
 /* 501 without a vector store, 503 while it is being read; else CX_STEP_NEXT. */
 enum cx_step_result api__need_vector(struct cx_exchange *x);
 /* The resource_ids of an event: as many as fit into one, in any case the first ones. */

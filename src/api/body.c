@@ -11,6 +11,7 @@
 #include "cortex/crypto.h"
 
 #define DIMENSION_MAX 8192
+#define EMBED_SPARE_MS 250
 #define PAGE_DEFAULT 100
 #define PAGE_MAX 1000
 #define EVENT_IDS_BYTES ((size_t)8 * 1024)
@@ -157,6 +158,12 @@ void api__query_fault(struct cx_faults *faults, const char *name, const char *ty
     json_t *loc = json_pack("[ss]", "query", name);
     cx_faults_add(faults, loc, type, "%s", sentence);
     json_decref(loc);
+}
+
+uint64_t api__embed_ms(struct cx_exchange *x)
+{
+    const uint64_t left_ms = cx_exchange_left_ms(x);
+    return left_ms - (left_ms / 8 < EMBED_SPARE_MS ? left_ms / 8 : EMBED_SPARE_MS);
 }
 
 enum cx_step_result api__need_vector(struct cx_exchange *x)

@@ -250,6 +250,7 @@ static enum cx_step_result stats_reply(struct cx_exchange *x)
     json_t *body = json_object();
     json_object_set_new(body, "backend", json_string(api->options.vector_backend));
     json_object_set_new(body, "documents", json_integer((json_int_t)figures.documents));
+    json_object_set_new(body, "pending", json_integer((json_int_t)figures.pending));
     json_object_set_new(body, "dimension", json_integer((json_int_t)figures.dimension));
     json_object_set_new(body, "index_bytes", json_integer((json_int_t)figures.index_bytes));
     json_object_set_new(body, "provider", json_string(figures.provider));

@@ -26,6 +26,7 @@ API_ENDPOINT(api__metrics, metrics_steps, 0);
 
 /* ---- The background check ---- */
 
+static bool embedding_well(const struct cx_api *api);
 static void on_check_time(void *ctx);
 static void check_work(void *arg);
 static void on_checked(void *arg, enum cx_status status);
@@ -41,6 +42,9 @@ void cx_api_check_health(struct cx_api *api)
 {
     if (api->health.timer != NULL) {
         cx_timer_start(api->health.timer, 0, CHECK_EVERY_MS);
+    }
+    if (embedding_well(api)) {
+        api__pending_service_answers(api);
     }
 }
 
@@ -187,8 +191,10 @@ static void render_vector(struct cx_api *api, struct cx_buf *b)
     if (api->vector != NULL) {
         cx_vector_figures(api->vector, &figures);
     }
-    cx_buf_printf(b, ",\"vector_store\":{\"status\":\"%s\",\"doc_count\":%zu,\"backend\":\"%s\"}",
-                  api->vector != NULL ? "healthy" : "degraded", figures.documents,
+    cx_buf_printf(b,
+                  ",\"vector_store\":{\"status\":\"%s\",\"doc_count\":%zu,\"pending\":%zu,"
+                  "\"backend\":\"%s\"}",
+                  api->vector != NULL ? "healthy" : "degraded", figures.documents, figures.pending,
                   api->options.vector_backend);
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * POST /vector/documents: parse, ask what is unchanged, embed the rest, store. All or nothing, and
- * acknowledged means on disk.
+ * acknowledged means on disk. Where the embedding service fails, and the client did not ask to wait
+ * for it, what needs a vector is stored without one, and gets it later (pending.c).
  */
 #include "api/api_internal.h"
 
@@ -12,6 +13,7 @@
 #define SUMMARY_MAX_CHARS 10000
 #define ANSWER_REST_BYTES 512
 #define EVENT_IDS_MAX 256
+#define STORE_MS 2000 /* of the request's time, kept for storing what has not been embedded */
 
 struct put {
     struct cx_exchange *x;
@@ -23,6 +25,7 @@ struct put {
     struct cx_faults faults;
     bool out_of_memory;
     bool collection_known;
+    bool wait; /* for the embedding service: else an error */
     struct cx_document *docs;
     size_t count;
     bool *unchanged;
@@ -50,7 +53,7 @@ static const struct cx_step put_steps[] = {
     { "check", put_check, false },     /* loop:  every fault of the input at once          */
     { "compare", put_compare, false }, /* waits: read lane: what is there? and the ids     */
     { "embed", put_embed, false },     /* waits: provider                                  */
-    { "store", put_store, false },     /* waits: write lane: one transaction               */
+    { "store", put_store, true },      /* waits: write lane: one transaction; or pending    */
     { "reply", put_reply, false },     /* loop                                             */
 };
 API_ENDPOINT(api__documents_put, put_steps, sizeof(struct put));
@@ -116,6 +119,7 @@ static enum cx_status put_parse_work(void *arg, struct cx_err *err)
     struct cx_str collection = CX_STR("default");
     cx_read_string(&r, "collection", CX_OPTIONAL, 1, API_COLLECTION_MAX, &collection);
     p->collection_known = cx_str_eq(collection, CX_STR("default"));
+    cx_read_bool(&r, "wait", CX_OPTIONAL, &p->wait);
     enum cx_status status = CX_OK;
     if (cx_read_array(&r, "documents", CX_REQUIRED, 1, API_DOCUMENTS_MAX, &list)) {
         status = read_documents(p, &r, list, err);
@@ -270,6 +274,8 @@ static enum cx_status write_ids(struct put *p, struct cx_err *err)
 
 /* ---- embed ---- */
 
+static uint64_t embed_ms(struct cx_exchange *x, const struct put *p);
+static void do_without(struct put *p);
 static void on_embedded(void *ctx, struct cx_embed_result *result);
 static void cancel_embed(void *op);
 
@@ -288,13 +294,32 @@ static enum cx_step_result put_embed(struct cx_exchange *x)
     }
     struct cx_err err = { "" };
     const enum cx_status status = cx_embedder_start(
-        p->api->options.embedder, CX_EMBED_DOCUMENT, p->texts, p->text_count,
-        cx_exchange_left_ms(x), cx_exchange_traceparent(x), on_embedded, x, &p->call, &err);
+        p->api->options.embedder, CX_EMBED_DOCUMENT, p->texts, p->text_count, embed_ms(x, p),
+        cx_exchange_traceparent(x), on_embedded, x, &p->call, &err);
+    if (status != CX_OK && !p->wait && api__embedding_failed(status)) {
+        do_without(p);
+        return CX_STEP_NEXT;
+    }
     if (status != CX_OK) {
         return cx_exchange_fail(x, status, "%s",
                                 err.text[0] != '\0' ? err.text : cx_status_text(status));
     }
     return cx_exchange_wait(x, cancel_embed, p);
+}
+
+/* A service that does not answer must leave the time to store what it does not answer for. */
+static uint64_t embed_ms(struct cx_exchange *x, const struct put *p)
+{
+    const uint64_t left_ms = cx_exchange_left_ms(x);
+    const uint64_t kept_ms = left_ms / 4 < STORE_MS ? left_ms / 4 : STORE_MS;
+    return p->wait ? api__embed_ms(x) : left_ms - kept_ms;
+}
+
+static void do_without(struct put *p)
+{
+    for (size_t i = 0; i < p->text_count; i++) {
+        p->docs[p->text_owner[i]].pending = true;
+    }
 }
 
 static void cancel_embed(void *op)
@@ -319,6 +344,7 @@ static void on_embedded(void *ctx, struct cx_embed_result *result)
             doc->vector = result->vectors + i * result->dimension;
             doc->dimension = result->dimension;
         }
+        api__pending_service_answers(p->api);
     }
     cx_exchange_resume(x, result->status, &result->err);
 }
@@ -330,6 +356,15 @@ static enum cx_status put_store_work(void *arg, struct cx_err *err);
 static enum cx_step_result put_store(struct cx_exchange *x)
 {
     struct put *p = cx_exchange_state(x);
+    const char *detail = NULL;
+    const enum cx_status outcome = cx_exchange_outcome(x, &detail);
+    if (outcome != CX_OK) {
+        if (p->wait || !api__embedding_failed(outcome)) {
+            return cx_exchange_fail(x, outcome, "%s",
+                                    detail != NULL ? detail : cx_status_text(outcome));
+        }
+        do_without(p);
+    }
     return cx_exchange_work(x, p->api->options.write_lane, CX_PRIORITY_NORMAL, put_store_work, p);
 }
 
@@ -350,16 +385,25 @@ static enum cx_step_result put_reply(struct cx_exchange *x)
     if (p->truncated > 0) {
         cx_buf_printf(&p->answer, ",\"truncated\":%zu", p->truncated);
     }
+    if (p->done.pending > 0) {
+        cx_buf_printf(&p->answer, ",\"pending\":%zu", p->done.pending);
+    }
     cx_buf_putc(&p->answer, '}');
     return cx_exchange_reply_buf(x, 200, "application/json", &p->answer);
 }
 
 static void tell_indexed(struct put *p)
 {
-    if (p->told || p->done.indexed + p->done.updated == 0) {
+    if (p->told) {
         return;
     }
     p->told = true;
+    if (p->done.pending > 0) {
+        api__pending_wake(p->api);
+    }
+    if (p->done.indexed + p->done.updated == 0) {
+        return;
+    }
     struct cx_str ids[EVENT_IDS_MAX];
     size_t count = 0;
     for (; count < p->count && count < EVENT_IDS_MAX; count++) {
@@ -368,6 +412,9 @@ static void tell_indexed(struct put *p)
     json_t *payload = json_object();
     json_object_set_new(payload, "indexed", json_integer((json_int_t)p->done.indexed));
     json_object_set_new(payload, "updated", json_integer((json_int_t)p->done.updated));
+    if (p->done.pending > 0) {
+        json_object_set_new(payload, "pending", json_integer((json_int_t)p->done.pending));
+    }
     cx_events_emit(p->api->options.events, CX_EVENT_VECTOR_INDEXED, payload,
                    api__event_ids(ids, count), cx_exchange_correlation_id(p->x));
 }

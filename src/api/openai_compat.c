@@ -287,7 +287,7 @@ static enum cx_step_result embeddings_embed(struct cx_exchange *x)
         e->count <= QUERY_INPUTS_MAX ? CX_EMBED_QUERY : CX_EMBED_DOCUMENT;
     struct cx_err err = { "" };
     const enum cx_status status = cx_embedder_start(
-        e->api->options.embedder, kind, e->texts, e->count, cx_exchange_left_ms(x),
+        e->api->options.embedder, kind, e->texts, e->count, api__embed_ms(x),
         cx_exchange_traceparent(x), on_embedded, x, &e->call, &err);
     if (status != CX_OK) {
         return cx_exchange_fail(x, status, "%s",

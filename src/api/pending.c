@@ -27,7 +27,7 @@
 #define PAUSE_MIN_MS 1000
 #define PAUSE_MAX_MS 60000
 #define RETRY_AFTER_MAX_MS 900000
-#define REFUSED_MAX 4096    /* documents that are remembered; beyond it some are tried again */
+#define REFUSED_MAX 4096   /* documents that are remembered; beyond it some are tried again */
 #define REFUSED_IN_A_ROW 8 /* looks like a service that fails rather than like bad documents */
 
 enum state { PENDING_IDLE, PENDING_READING, PENDING_EMBEDDING, PENDING_FILLING };
@@ -41,6 +41,7 @@ struct api__pending {
     struct cx_api *api;
     struct cx_timer *timer; /* NULL before the start and after the end */
     enum state state;
+    bool armed;   /* the timer */
     bool asked;   /* documents have come that this pass may not have seen */
     bool failing; /* until vectors have been stored again */
     uint64_t pause_ms;
@@ -66,7 +67,8 @@ struct api__pending {
     size_t refused_in_a_row; /* the last of them, since something was embedded */
 };
 
-static void try_soon(struct api__pending *p);
+static void arm(struct api__pending *p, uint64_t delay_ms);
+static uint64_t drawn_pause(struct api__pending *p);
 static void on_time(void *ctx);
 static void start_reading(struct api__pending *p);
 static void read_work(void *arg);
@@ -75,7 +77,7 @@ static bool was_refused(const struct api__pending *p, const struct cx_vector_wai
 static void on_read(void *arg, enum cx_status status);
 static void start_embedding(struct api__pending *p);
 static void on_embedded(void *ctx, struct cx_embed_result *result);
-static void refused(struct api__pending *p, const struct cx_err *err);
+static void narrow_down(struct api__pending *p, const struct cx_err *err);
 static void start_filling(struct api__pending *p);
 static void fill_work(void *arg);
 static void on_filled(void *arg, enum cx_status status);
@@ -98,7 +100,7 @@ void api__pending_start(struct cx_api *api)
     cx_vector_figures(api->vector, &figures);
     if (figures.pending > 0) {
         CX_LOG(CX_LOG_INFO, "documents wait for their vectors", CX_I("pending", figures.pending));
-        cx_timer_start(p->timer, 0, 0);
+        arm(p, 0);
     }
 }
 
@@ -134,8 +136,8 @@ void api__pending_wake(struct cx_api *api)
     struct api__pending *p = api->pending;
     if (p != NULL && p->timer != NULL) {
         p->asked = true;
-        if (p->state == PENDING_IDLE && !p->failing) {
-            try_soon(p);
+        if (p->state == PENDING_IDLE && !p->armed) {
+            arm(p, drawn_pause(p)); /* the service has just failed */
         }
     }
 }
@@ -144,7 +146,7 @@ void api__pending_service_answers(struct cx_api *api)
 {
     struct api__pending *p = api->pending;
     if (p != NULL && p->timer != NULL && p->failing && p->state == PENDING_IDLE) {
-        cx_timer_start(p->timer, 0, 0);
+        arm(p, 0);
     }
 }
 
@@ -155,17 +157,23 @@ bool api__embedding_failed(enum cx_status status)
            status == CX_EMBEDDING_TIMEOUT;
 }
 
-/* Not at once: the service has just failed. */
-static void try_soon(struct api__pending *p)
+static void arm(struct api__pending *p, uint64_t delay_ms)
+{
+    p->armed = true;
+    cx_timer_start(p->timer, delay_ms, 0);
+}
+
+static uint64_t drawn_pause(struct api__pending *p)
 {
     uint32_t drawn;
     cx_random_fill(&p->random, &drawn, sizeof drawn);
-    cx_timer_start(p->timer, p->pause_ms / 2 + drawn % (p->pause_ms / 2), 0);
+    return p->pause_ms / 2 + drawn % (p->pause_ms / 2);
 }
 
 static void on_time(void *ctx)
 {
     struct api__pending *p = ctx;
+    p->armed = false;
     if (p->state == PENDING_IDLE) {
         start_reading(p);
     }
@@ -245,6 +253,8 @@ static void on_read(void *arg, enum cx_status status)
         if (again) {
             start_reading(p);
         } else {
+            p->failing = false; /* nothing is left that could be tried */
+            p->pause_ms = PAUSE_MIN_MS;
             rest(p);
         }
         return;
@@ -273,7 +283,7 @@ static void start_embedding(struct api__pending *p)
         cx_embedder_start(p->api->options.embedder, CX_EMBED_DOCUMENT, p->texts + p->at, p->count,
                           EMBED_MS, NULL, on_embedded, p, &p->call, &err);
     if (is_refusal(status)) {
-        refused(p, &err);
+        narrow_down(p, &err);
     } else if (status != CX_OK) {
         fail(p, err.text[0] != '\0' ? err.text : cx_status_text(status), 0);
     }
@@ -292,7 +302,7 @@ static void on_embedded(void *ctx, struct cx_embed_result *result)
     } else if (p->timer == NULL) {
         rest(p);
     } else if (is_refusal(result->status) || result->input_refused) {
-        refused(p, &result->err);
+        narrow_down(p, &result->err);
     } else {
         fail(p, result->err.text[0] != '\0' ? result->err.text : cx_status_text(result->status),
              result->retry_after_ms);
@@ -302,7 +312,7 @@ static void on_embedded(void *ctx, struct cx_embed_result *result)
 static void remember_refused(struct api__pending *p, const struct cx_vector_waiting *item);
 
 /* At least one text of the window: halves of it are tried until it stands alone. */
-static void refused(struct api__pending *p, const struct cx_err *err)
+static void narrow_down(struct api__pending *p, const struct cx_err *err)
 {
     if (p->count > 1) {
         p->count /= 2;
@@ -314,8 +324,8 @@ static void refused(struct api__pending *p, const struct cx_err *err)
     const size_t len = cx_utf8_cut(item->doc_id, sizeof doc_id - 1);
     memcpy(doc_id, item->doc_id.p, len);
     doc_id[len] = '\0';
-    CX_LOG(CX_LOG_WARN, "a document cannot be embedded and is passed over",
-           CX_S("doc_id", doc_id), CX_S("error", err->text));
+    CX_LOG(CX_LOG_WARN, "a document cannot be embedded and is passed over", CX_S("doc_id", doc_id),
+           CX_S("error", err->text));
     remember_refused(p, item);
     p->refused_in_a_row++;
     if (p->refused_in_a_row % REFUSED_IN_A_ROW == 0) {
@@ -363,8 +373,8 @@ static void fill_work(void *arg)
     p->just_filled = 0;
     p->status = cx_vector_fill(p->api->vector, cx_store_writer(p->api->options.store),
                                p->slice.items + p->at + p->stored, fill_count(p),
-                               p->vectors + p->stored * p->dimension, p->dimension,
-                               &p->just_filled, &p->err);
+                               p->vectors + p->stored * p->dimension, p->dimension, &p->just_filled,
+                               &p->err);
 }
 
 static void on_filled(void *arg, enum cx_status status)
@@ -389,8 +399,8 @@ static void on_filled(void *arg, enum cx_status status)
     p->pause_ms = PAUSE_MIN_MS;
     if (p->refused_in_a_row >= REFUSED_IN_A_ROW) {
         /* It was the service after all: those get another chance. */
-        const size_t again = p->refused_in_a_row < p->refused_count ? p->refused_in_a_row
-                                                                    : p->refused_count;
+        const size_t again =
+            p->refused_in_a_row < p->refused_count ? p->refused_in_a_row : p->refused_count;
         p->refused_count -= again;
         p->asked = true;
     }
@@ -461,13 +471,10 @@ static void fail(struct api__pending *p, const char *why, uint64_t retry_after_m
                CX_S("error", why), CX_I("pending", figures.pending));
         p->failing = true;
     }
-    if (retry_after_ms > p->pause_ms) {
-        cx_timer_start(p->timer,
-                       retry_after_ms < RETRY_AFTER_MAX_MS ? retry_after_ms : RETRY_AFTER_MAX_MS,
-                       0);
-    } else {
-        try_soon(p);
-    }
+    const uint64_t asked_ms =
+        retry_after_ms < RETRY_AFTER_MAX_MS ? retry_after_ms : RETRY_AFTER_MAX_MS;
+    const uint64_t pause_ms = drawn_pause(p);
+    arm(p, asked_ms > pause_ms ? asked_ms : pause_ms);
     p->pause_ms = 2 * p->pause_ms < PAUSE_MAX_MS ? 2 * p->pause_ms : PAUSE_MAX_MS;
 }
 

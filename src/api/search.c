@@ -184,7 +184,7 @@ static enum cx_step_result search_embed(struct cx_exchange *x)
     }
     struct cx_err err = { "" };
     const enum cx_status status = cx_embedder_start(
-        s->api->options.embedder, CX_EMBED_QUERY, &s->what.query, 1, cx_exchange_left_ms(x),
+        s->api->options.embedder, CX_EMBED_QUERY, &s->what.query, 1, api__embed_ms(x),
         cx_exchange_traceparent(x), on_embedded, x, &s->call, &err);
     if (status != CX_OK) {
         return cx_exchange_fail(x, status, "%s",
@@ -218,7 +218,6 @@ static void on_embedded(void *ctx, struct cx_embed_result *result)
 /* ---- scan ---- */
 
 static enum cx_status search_work(void *arg, struct cx_err *err);
-static bool is_embedding_failure(enum cx_status status);
 
 static enum cx_step_result search_scan(struct cx_exchange *x)
 {
@@ -227,7 +226,7 @@ static enum cx_step_result search_scan(struct cx_exchange *x)
     const enum cx_status outcome = cx_exchange_outcome(x, &detail);
     if (outcome != CX_OK) {
         const bool insisted = s->mode_given && s->what.mode == CX_SEARCH_SEMANTIC;
-        if (insisted || !is_embedding_failure(outcome)) {
+        if (insisted || !api__embedding_failed(outcome)) {
             return cx_exchange_fail(x, outcome, "%s",
                                     detail != NULL && detail[0] != '\0' ? detail
                                                                         : cx_status_text(outcome));
@@ -236,13 +235,6 @@ static enum cx_step_result search_scan(struct cx_exchange *x)
         s->what.mode = CX_SEARCH_KEYWORD;
     }
     return cx_exchange_work(x, s->api->options.cpu_lane, CX_PRIORITY_HIGH, search_work, s);
-}
-
-static bool is_embedding_failure(enum cx_status status)
-{
-    return status == CX_EMBEDDING_UPSTREAM || status == CX_EMBEDDING_UNAUTHORIZED ||
-           status == CX_EMBEDDING_CIRCUIT_OPEN || status == CX_EMBEDDING_RATE_LIMITED ||
-           status == CX_EMBEDDING_TIMEOUT;
 }
 
 static json_t *ids_of(const json_t *hits);

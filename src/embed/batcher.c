@@ -10,6 +10,7 @@
 #include "cortex/metrics.h"
 
 #define TABLE_TEXTS 4 /* a bucket, when the queue is full */
+#define TELL_MOST 64  /* callers, at one go: each may go on to do some 20 us of work */
 #define NEVER UINT64_MAX
 
 static enum cx_status check_options(const struct cx_batcher_options *o, struct cx_err *err);
@@ -171,7 +172,7 @@ void embed__batcher_flush(struct embed__batcher *b)
         return; /* the one further up goes on */
     }
     b->flushing = true;
-    while (b->done_first != NULL) {
+    for (size_t i = 0; i < TELL_MOST && b->done_first != NULL; i++) {
         struct embed__caller *c = b->done_first;
         b->done_first = c->next;
         b->done_last = b->done_first != NULL ? b->done_last : NULL;

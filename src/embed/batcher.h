@@ -59,6 +59,7 @@ struct embed__text {                 /* owner: the list that it is in, then its 
     bool listed; /* in the table: who asks for the same joins it */
     bool asked;  /* LOOKING: its look-up is under way */
     bool truncated;
+    bool remembered; /* its vector is in the cache in memory */
     uint64_t arrived_ms;
     size_t tokens;
     size_t len; /* what goes out */
@@ -230,9 +231,13 @@ struct embed__text *embed__text_find(const struct embed__batcher *b,
                                      const uint8_t digest[CX_SHA256_BYTES]);
 /* Each text of the caller from the cache, from an equal one under way, or as a new one. */
 void embed__caller_ask(struct embed__batcher *b, struct embed__caller *c);
-/* One text has its vector: for all that wait, and for the cache in memory. */
-void embed__text_answer(struct embed__batcher *b, struct embed__text *t, const float *vector,
-                        unsigned dimension, bool remember);
+/* One text has its vector: for the cache in memory … */
+void embed__text_remember(struct embed__batcher *b, struct embed__text *t, const float *vector,
+                          unsigned dimension);
+/* … and for those who wait, so many of them at most: how many got it. With the last of them a text
+ * that is in no batch is freed. */
+size_t embed__text_answer(struct embed__batcher *b, struct embed__text *t, const float *vector,
+                          unsigned dimension, size_t most);
 /* A waiter leaves its text; what nobody waits for any more goes. in_vain: its time was over. */
 void embed__waiter_leave(struct embed__batcher *b, struct embed__waiter *w, bool in_vain);
 void embed__text_free(struct embed__batcher *b, struct embed__text *t);   /* of no list */

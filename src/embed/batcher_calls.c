@@ -13,7 +13,11 @@
 
 #include "cortex/metrics.h"
 
-#define SLICE_BYTES ((size_t)1 << 20) /* of vectors, copied at one go */
+/* Of vectors, copied at one go: of one answer, and of all. With what those do who get them, well
+ * below a millisecond. */
+#define SLICE_BYTES ((size_t)64 * 1024)
+#define TURN_BYTES ((size_t)256 * 1024)
+#define WAITER_BYTES 512 /* what each counts for, beside its vector */
 #define GRACE_MS 250     /* a call outlives its last caller's deadline: whose it is is then clear */
 #define MEMORY_TEXTS 256 /* a larger batch of documents passes the cache in memory by */
 #define COPY_TEXTS 32    /* are copied without a thought */
@@ -37,7 +41,8 @@ static void note_rows(struct embed__batch *batch);
 static void keep_rows(struct embed__batch *batch, float *vectors);
 static bool hand_over(struct embed__batch *batch);
 static struct embed__batch *next_delivery(const struct embed__batcher *b);
-static void deliver_slice(struct embed__batch *batch);
+static size_t deliver_slice(struct embed__batch *batch);
+static size_t deliver_text(struct embed__batch *batch, size_t room);
 
 /* ---- Going out ---- */
 
@@ -348,9 +353,9 @@ static void take_answer(struct embed__batch *batch, struct cx_embed_result *resu
     }
     if (hand_over(batch)) {
         embed__batch_free(batch);
-        return;
+    } else if (b->delivering == 1) {
+        (void)deliver_slice(batch); /* else it takes its turn with the others */
     }
-    deliver_slice(batch);
 }
 
 /* A provider says how many texts it cut, not which: of several it must have been the longest. */
@@ -425,7 +430,7 @@ static bool hand_over(struct embed__batch *batch)
         c->base.result.truncated += t->truncated ? 1 : 0;
         embed__waiter_leave(b, &c->waiters[i], false);
         if (remember) {
-            embed__text_answer(b, t, batch->vectors + i * batch->dimension, batch->dimension, true);
+            embed__text_remember(b, t, batch->vectors + i * batch->dimension, batch->dimension);
         }
     }
     if (b->disk != NULL) {
@@ -444,15 +449,19 @@ static bool hand_over(struct embed__batch *batch)
     return true;
 }
 
-/* Giving one out may end others: the list is looked at anew for each. */
+/* Giving one out may end others: the list is looked at anew for each. A round that is too much for
+ * once goes on the next time. */
 void embed__deliver(struct embed__batcher *b)
 {
-    b->round++;
-    struct embed__batch *batch = next_delivery(b);
-    while (batch != NULL) {
-        batch->round = b->round;
-        deliver_slice(batch);
-        batch = next_delivery(b);
+    size_t bytes = 0;
+    while (b->delivering > 0 && bytes < TURN_BYTES) {
+        struct embed__batch *batch = next_delivery(b);
+        if (batch != NULL) {
+            batch->round = b->round;
+            bytes += deliver_slice(batch);
+        } else {
+            b->round++;
+        }
     }
 }
 
@@ -467,22 +476,12 @@ static struct embed__batch *next_delivery(const struct embed__batcher *b)
     return batch;
 }
 
-static void deliver_slice(struct embed__batch *batch)
+static size_t deliver_slice(struct embed__batch *batch)
 {
     struct embed__batcher *b = batch->batcher;
-    const size_t row_bytes = batch->dimension * sizeof(float);
-    const bool remember = batch->kind == CX_EMBED_QUERY || batch->count <= MEMORY_TEXTS;
     size_t bytes = 0;
     while (batch->delivered < batch->count && bytes < SLICE_BYTES) {
-        const size_t i = batch->delivered++;
-        struct embed__text *t = batch->texts[i];
-        for (const struct embed__waiter *w = t->waiters; w != NULL; w = w->next) {
-            bytes += row_bytes;
-        }
-        bytes += remember ? row_bytes : 0;
-        embed__text_answer(b, t, batch->vectors + i * batch->dimension, batch->dimension, remember);
-        embed__text_free(b, t);
-        batch->texts[i] = NULL;
+        bytes += deliver_text(batch, SLICE_BYTES - bytes);
     }
     if (batch->delivered == batch->count) {
         if (b->disk != NULL) {
@@ -491,4 +490,27 @@ static void deliver_slice(struct embed__batch *batch)
         }
         embed__batch_free(batch);
     }
+    return bytes;
+}
+
+/* One text, or as many of those who wait for it as there is room for. */
+static size_t deliver_text(struct embed__batch *batch, size_t room)
+{
+    struct embed__batcher *b = batch->batcher;
+    const size_t i = batch->delivered;
+    struct embed__text *t = batch->texts[i];
+    const float *vector = batch->vectors + i * batch->dimension;
+    const size_t row_bytes = batch->dimension * sizeof(float);
+    const size_t each = row_bytes + WAITER_BYTES;
+    const bool remember = batch->kind == CX_EMBED_QUERY || batch->count <= MEMORY_TEXTS;
+    if (remember && !t->remembered) {
+        embed__text_remember(b, t, vector, batch->dimension);
+    }
+    const size_t given = embed__text_answer(b, t, vector, batch->dimension, room / each + 1);
+    if (t->waiters == NULL) {
+        embed__text_free(b, t);
+        batch->texts[i] = NULL;
+        batch->delivered++;
+    }
+    return given * each + (remember ? row_bytes : 0);
 }

@@ -190,24 +190,35 @@ static struct embed__text **bucket_of(const struct embed__batcher *b,
 
 /* ---- Answering and leaving ---- */
 
-void embed__text_answer(struct embed__batcher *b, struct embed__text *t, const float *vector,
-                        unsigned dimension, bool remember)
+void embed__text_remember(struct embed__batcher *b, struct embed__text *t, const float *vector,
+                          unsigned dimension)
 {
-    if (remember && b->memory != NULL) {
+    t->remembered = true;
+    if (b->memory != NULL) {
         const size_t evicted = embed__memory_put(b->memory, t->digest, vector, dimension,
                                                  t->truncated, embed__now_s());
         cx_counter_add(b->cache_evicted, evicted);
     }
+}
+
+size_t embed__text_answer(struct embed__batcher *b, struct embed__text *t, const float *vector,
+                          unsigned dimension, size_t most)
+{
     const bool truncated = t->truncated;
+    size_t given = 0;
     struct embed__waiter *first = t->waiters;
-    t->waiters = NULL;
-    for (struct embed__waiter *w = first; w != NULL; w = w->next) {
-        w->text = NULL; /* a caller that ends meanwhile leaves this chain alone */
+    struct embed__waiter *rest = first;
+    for (; rest != NULL && given < most; rest = rest->next) {
+        rest->text = NULL; /* a caller that ends meanwhile leaves this chain alone */
+        given++;
     }
-    if (first != NULL) {
+    t->waiters = rest;
+    if (rest != NULL) {
+        rest->previous = NULL;
+    } else if (first != NULL) {
         leave_text(b, t, false);
     }
-    for (struct embed__waiter *w = first; w != NULL; w = w->next) {
+    for (struct embed__waiter *w = first; w != rest; w = w->next) {
         struct embed__caller *c = w->caller;
         if (c->state == CALLER_ASKING) {
             place(b, w, vector, dimension, truncated);
@@ -216,6 +227,7 @@ void embed__text_answer(struct embed__batcher *b, struct embed__text *t, const f
             embed__caller_end(b, c, CX_OK, NULL);
         }
     }
+    return given;
 }
 
 void embed__waiter_leave(struct embed__batcher *b, struct embed__waiter *w, bool in_vain)
@@ -365,7 +377,8 @@ static void take_found(struct embed__batcher *b, struct embed__found *found, siz
             hits++;
             t->truncated = found[i].truncated;
             embed__batcher_learn(b, found[i].dimension);
-            embed__text_answer(b, t, found[i].vector, found[i].dimension, true);
+            embed__text_remember(b, t, found[i].vector, found[i].dimension);
+            (void)embed__text_answer(b, t, found[i].vector, found[i].dimension, SIZE_MAX);
         } else if (t != NULL && t->state == TEXT_LOOKING && t->asked) {
             make_ready(b, t);
         }

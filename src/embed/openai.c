@@ -292,6 +292,7 @@ static void on_answer(void *ctx, const struct cx_fetch_response *response)
 {
     struct openai_call *call = ctx;
     const struct openai *e = (const struct openai *)call->base.embedder;
+    struct cx_call *request = call->request;
     call->request = NULL;
     struct cx_err err = { "" };
     if (call->base.cancelled) {
@@ -314,11 +315,7 @@ static void on_answer(void *ctx, const struct cx_fetch_response *response)
             response->outcome == CX_FETCH_OK &&
             (response->status == 400 || response->status == 413 || response->status == 422);
         if (status == CX_OK) {
-            call->body.ceiling = response->body.len + 1;
-            cx_buf_put_str(&call->body, response->body);
-            status = call->body.failed ? CX_NO_MEMORY : CX_OK;
-        }
-        if (status == CX_OK) {
+            cx_call_take_body(request, &call->body);
             call->phase = PHASE_READING;
             status =
                 cx_lane_submit(e->lane, priority_of(call), read_work, on_read, call, &call->job);
@@ -370,9 +367,11 @@ static enum cx_status status_of(const struct cx_fetch_response *response, struct
 static void read_work(void *arg)
 {
     struct openai_call *call = arg;
+    const char *text = call->body.data != NULL ? call->body.data : "";
     call->work_status =
-        embed__openai_read((struct cx_str){ call->body.data, call->body.len },
-                           call->end - call->first, &call->answer, &call->answer_err);
+        embed__openai_read((struct cx_str){ text, call->body.len }, call->end - call->first,
+                           &call->answer, &call->answer_err);
+    cx_buf_free(&call->body); /* may be large: not on the loop */
 }
 
 static void on_read(void *arg, enum cx_status status)

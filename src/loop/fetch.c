@@ -43,6 +43,7 @@ struct cx_fetch { /* owner: who made it */
     struct loop__multi *multi;
     struct loop__resolver *resolver;
     struct loop__transfer_options options;
+    struct loop__turn turn;
     struct loop__peer proxy;
     char *user_agent;
     char *ca_file;
@@ -99,6 +100,7 @@ enum cx_status cx_fetch_new(struct cx_loop *loop, const struct cx_fetch_options 
     for (size_t i = 0; i < CX_ARRAY_LEN(labels); i++) {
         fetch->outcomes[i] = cx_metrics_series(CX_M_FETCH_REQUESTS, labels[i]);
     }
+    loop__turn_init(&fetch->turn, loop);
     fetch->resolver = loop__resolver_new(loop);
     enum cx_status status = CX_OK;
     if (options->proxy != NULL) {
@@ -114,7 +116,8 @@ enum cx_status cx_fetch_new(struct cx_loop *loop, const struct cx_fetch_options 
     }
     fetch->options = (struct loop__transfer_options){ .user_agent = fetch->user_agent,
                                                       .ca_file = fetch->ca_file,
-                                                      .proxy = fetch->proxy_url };
+                                                      .proxy = fetch->proxy_url,
+                                                      .turn = &fetch->turn };
     *out = fetch;
     return CX_OK;
 }
@@ -160,6 +163,7 @@ static void destroy(struct cx_fetch *fetch)
 {
     loop__multi_free(&fetch->multi);
     loop__resolver_free(&fetch->resolver);
+    loop__defer_cancel(&fetch->turn.renewal);
     free(fetch->user_agent);
     free(fetch->ca_file);
     free(fetch->proxy_url);
@@ -215,6 +219,15 @@ void cx_call_cancel(struct cx_call *call)
 {
     CX_ASSERT_LOOP();
     fail_call(call, CX_FETCH_CANCELLED, "cancelled");
+}
+
+void cx_call_take_body(struct cx_call *call, struct cx_buf *out)
+{
+    CX_ASSERT_LOOP();
+    CX_CHECK(call->state == CALL_SETTLED);
+    call->response.body = (struct cx_str){ NULL, 0 };
+    *out = call->transfer.body;
+    cx_buf_init(&call->transfer.body, 0);
 }
 
 /* Whose name has to be found: the service's, or the proxy's that leads to it. */

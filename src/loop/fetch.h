@@ -26,11 +26,21 @@ CURLM *loop__multi_curl(struct loop__multi *multi);
 
 /* ---- transfer.c: one request and its response ------------------------------------------------ */
 
+/* What may be read of answers, of all transfers together, before the loop looks at its other
+ * sockets: curl by itself reads for as long as something comes. */
+struct loop__turn {
+    struct cx_loop *loop;
+    size_t bytes; /* read in this one */
+    struct loop__task renewal;
+};
+void loop__turn_init(struct loop__turn *turn, struct cx_loop *loop);
+
 /* What all transfers of a fetch have in common; the strings live as long as the fetch. */
 struct loop__transfer_options {
     const char *user_agent;
     const char *ca_file;
     const char *proxy;
+    struct loop__turn *turn;
 };
 
 struct loop__transfer {                  /* owner: its call */
@@ -40,6 +50,8 @@ struct loop__transfer {                  /* owner: its call */
     struct curl_slist *resolve;          /* what goes into it */
     struct cx_buf headers;
     struct cx_buf body;
+    struct loop__turn *turn;
+    struct loop__task resumption; /* put off while the transfer is paused for its next turn */
     size_t header_bytes;
     bool head_ended; /* a blank line was read: what follows is a new block or trailers */
     bool too_large;

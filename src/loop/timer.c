@@ -10,6 +10,7 @@
 
 struct cx_timer { /* owner: who made it; after cx_timer_free the loop, until it is closed */
     uv_timer_t handle;
+    struct loop__task at_once; /* a delay of zero */
     void (*on_time)(void *ctx);
     void *ctx;
 };
@@ -21,6 +22,7 @@ struct cx_signal { /* owner: as with a timer */
 };
 
 static void on_timer(uv_timer_t *handle);
+static void on_at_once(void *ctx);
 static void on_timer_closed(uv_handle_t *handle);
 static void on_signal_closed(uv_handle_t *handle);
 static void on_number(uv_signal_t *handle, int number);
@@ -32,6 +34,8 @@ void cx_timer_new(struct cx_loop *loop, void (*on_time)(void *ctx), void *ctx,
     struct cx_timer *t = cx_alloc(sizeof(*t));
     CX_CHECK(uv_timer_init(cx_loop_uv(loop), &t->handle) == 0);
     t->handle.data = t;
+    t->at_once.run = on_at_once;
+    t->at_once.ctx = t;
     t->on_time = on_time;
     t->ctx = ctx;
     *out = t;
@@ -40,6 +44,14 @@ void cx_timer_new(struct cx_loop *loop, void (*on_time)(void *ctx), void *ctx,
 void cx_timer_start(struct cx_timer *t, uint64_t delay_ms, uint64_t repeat_ms)
 {
     CX_ASSERT_LOOP();
+    loop__defer_cancel(&t->at_once);
+    /* uv would run a timer of zero that is started by a timer before it looks at any socket: who goes
+     * on in small steps would hold up everybody. */
+    if (delay_ms == 0 && repeat_ms == 0) {
+        (void)uv_timer_stop(&t->handle);
+        loop__defer(t->handle.loop->data, &t->at_once);
+        return;
+    }
     /* uv counts from the start of the iteration; without this a timer would be early by all that
      * the iteration (or the start-up) has taken so far. */
     uv_update_time(t->handle.loop);
@@ -49,6 +61,7 @@ void cx_timer_start(struct cx_timer *t, uint64_t delay_ms, uint64_t repeat_ms)
 void cx_timer_stop(struct cx_timer *t)
 {
     CX_ASSERT_LOOP();
+    loop__defer_cancel(&t->at_once);
     (void)uv_timer_stop(&t->handle);
 }
 
@@ -60,12 +73,19 @@ void cx_timer_free(struct cx_timer **t)
     }
     CX_ASSERT_LOOP();
     *t = NULL;
+    loop__defer_cancel(&gone->at_once);
     uv_close((uv_handle_t *)&gone->handle, on_timer_closed);
 }
 
 static void on_timer(uv_timer_t *handle)
 {
     const struct cx_timer *t = handle->data;
+    t->on_time(t->ctx);
+}
+
+static void on_at_once(void *ctx)
+{
+    const struct cx_timer *t = ctx;
     t->on_time(t->ctx);
 }
 

@@ -15,6 +15,7 @@
 #define HEADERS_MAX (64 * 1024)
 #define KEEPALIVE_IDLE_S 60
 #define KEEPALIVE_INTERVAL_S 15
+#define TURN_BYTES ((size_t)256 * 1024) /* some 0.3 ms, first touch of their memory included */
 #define RESOLVE_BYTES (LOOP__HOST_BYTES + 8 + LOOP__ADDRESSES_BYTES)
 
 static CURLcode set_fixed(CURL *easy);
@@ -27,6 +28,9 @@ static CURLcode set_addresses(struct loop__transfer *t, const struct loop__peer 
 static CURLcode set_sinks(struct loop__transfer *t, void *ctx);
 static size_t on_header(char *data, size_t size, size_t count, void *ctx);
 static size_t on_body(char *data, size_t size, size_t count, void *ctx);
+static bool is_paced(const struct loop__transfer *t);
+static void on_resumption(void *ctx);
+static void on_renewal(void *ctx);
 static int on_resolver_start(void *resolver, void *reserved, void *ctx);
 static curl_socket_t on_open_socket(void *ctx, curlsocktype purpose, struct curl_sockaddr *address);
 static enum cx_fetch_outcome outcome_of(const struct loop__transfer *t, CURLcode code);
@@ -39,7 +43,10 @@ enum cx_status loop__transfer_new(struct loop__transfer *t, const struct loop__r
                                   const struct loop__transfer_options *options,
                                   const struct loop__peer *via, const char *addresses, void *ctx)
 {
-    *t = (struct loop__transfer){ .request = request, .easy = curl_easy_init() };
+    *t = (struct loop__transfer){ .request = request,
+                                  .easy = curl_easy_init(),
+                                  .turn = options->turn,
+                                  .resumption = { .run = on_resumption, .ctx = t } };
     cx_buf_init(&t->headers, HEADERS_MAX);
     cx_buf_init(&t->body, request->response_max_bytes);
     CURLcode code = t->easy != NULL ? set_fixed(t->easy) : CURLE_OUT_OF_MEMORY;
@@ -69,6 +76,7 @@ void *loop__transfer_ctx(CURL *easy)
 
 void loop__transfer_close(struct loop__transfer *t)
 {
+    loop__defer_cancel(&t->resumption);
     curl_easy_cleanup(t->easy);
     t->easy = NULL;
     if (t->names != NULL) {
@@ -303,12 +311,48 @@ static size_t on_body(char *data, size_t size, size_t count, void *ctx)
 {
     struct loop__transfer *t = ctx;
     const size_t len = size * count;
+    if (t->turn->bytes >= TURN_BYTES && is_paced(t)) {
+        loop__defer(t->turn->loop, &t->resumption);
+        return CURL_WRITEFUNC_PAUSE; /* curl keeps these bytes and brings them again */
+    }
+    if (t->turn->bytes == 0) {
+        loop__defer(t->turn->loop, &t->turn->renewal);
+    }
+    t->turn->bytes += len;
     cx_buf_append(&t->body, data, len);
     if (t->body.failed) {
         t->too_large = len > t->body.ceiling - t->body.len;
         return 0;
     }
     return len;
+}
+
+/* Pausing one stream of HTTP/2 could hold up the others of its connection, and what comes from far
+ * away does not come so fast. */
+static bool is_paced(const struct loop__transfer *t)
+{
+    long version = 0;
+    return curl_easy_getinfo(t->easy, CURLINFO_HTTP_VERSION, &version) == CURLE_OK &&
+           version != CURL_HTTP_VERSION_2_0;
+}
+
+static void on_resumption(void *ctx)
+{
+    struct loop__transfer *t = ctx;
+    /* Brings what was kept; should it fail, the transfer runs into its deadline. */
+    (void)curl_easy_pause(t->easy, CURLPAUSE_CONT);
+}
+
+void loop__turn_init(struct loop__turn *turn, struct cx_loop *loop)
+{
+    *turn = (struct loop__turn){ .loop = loop, .renewal = { .run = on_renewal, .ctx = turn } };
+}
+
+/* Put off with the first bytes of a turn, so that it runs before what was paused in it goes on. */
+static void on_renewal(void *ctx)
+{
+    struct loop__turn *turn = ctx;
+    turn->bytes = 0;
 }
 
 /* ---- What its end means ---------------------------------------------------------------------- */

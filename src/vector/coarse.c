@@ -55,12 +55,13 @@ bool vector__coarse_query_init(struct vector__coarse_query *out, const float *qu
 {
     const size_t stride = vector__coarse_stride(dimension);
     *out = (struct vector__coarse_query){ 0 };
-    out->high = aligned_alloc(VECTOR__ALIGN, 2 * stride);
-    if (out->high == NULL) {
+    out->numbers = aligned_alloc(VECTOR__ALIGN, 4 * stride);
+    if (out->numbers == NULL) {
         return false;
     }
+    memset(out->numbers, 0, 4 * stride);
+    out->high = (int8_t *)(out->numbers + stride);
     out->low = out->high + stride;
-    memset(out->high, 0, 2 * stride);
     float greatest = 0;
     for (size_t i = 0; i < dimension; i++) {
         const float size = fabsf(query[i]);
@@ -81,6 +82,7 @@ bool vector__coarse_query_init(struct vector__coarse_query *out, const float *qu
         const int high = (number + 64 + QUERY_STEPS) / 128 - QUERY_STEPS / 128;
         const int low = number - 128 * high;
         const double off = (double)query[i] - step * number;
+        out->numbers[i] = (int16_t)number;
         out->high[i] = (int8_t)high;
         out->low[i] = (int8_t)low;
         high_sum += high;
@@ -91,6 +93,7 @@ bool vector__coarse_query_init(struct vector__coarse_query *out, const float *qu
     }
     out->high_offset = VECTOR__COARSE_ZERO * high_sum;
     out->low_offset = VECTOR__COARSE_ZERO * low_sum;
+    out->offset = 128 * (int64_t)out->high_offset + out->low_offset;
     const double length = sqrt(length2) * (1 + 1e-9);
     const double error = sqrt(error2) * (1 + 1e-9);
     /* The bound is the sum of two products in float32, each at most as long as its half of the
@@ -98,14 +101,14 @@ bool vector__coarse_query_init(struct vector__coarse_query *out, const float *qu
     const double halves = length + error + 2 * sqrt(low2);
     const double computing = 16 * FLOAT_UNIT * halves;
     out->reach = round_up((length + error + computing) * (1 + 16 * FLOAT_UNIT) + 1e-30);
-    out->slack = round_up(
-        ROW_LENGTH_MAX * (error + computing + length * bound_of_dot(dimension)) + 1e-30);
+    out->slack =
+        round_up(ROW_LENGTH_MAX * (error + computing + length * bound_of_dot(dimension)) + 1e-30);
     return true;
 }
 
 void vector__coarse_query_free(struct vector__coarse_query *query)
 {
-    free(query->high);
+    free(query->numbers);
     *query = (struct vector__coarse_query){ 0 };
 }
 

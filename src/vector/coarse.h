@@ -33,9 +33,11 @@ struct vector__coarse_rows {
 };
 /* Owner: who has called init, until free. */
 struct vector__coarse_query {
-    int8_t *high; /* stride of them, aligned; a number is scale · (128 · high + low) */
+    int16_t *numbers; /* stride of them, aligned; each is worth scale · number */
+    int8_t *high;     /* the same in two: number = 128 · high + low */
     int8_t *low;
-    int32_t high_offset; /* what the 128 in every byte of a row adds to its product */
+    int64_t offset; /* what the 128 in every byte of a row adds to its product with the numbers, */
+    int32_t high_offset; /* with high and low */
     int32_t low_offset;
     float scale;
     float reach;

@@ -10,27 +10,27 @@
 #include <immintrin.h>
 #endif
 
-static inline float finish(const struct vector__coarse_query *query,
-                           const struct vector__coarse_rows *rows, size_t i, int32_t high,
-                           int32_t low)
-{
-    const float sum = 128.0F * (float)(high - query->high_offset) +
-                      (float)(low - query->low_offset);
-    return rows->scales[i] * query->scale * sum + query->reach * rows->errors[i];
-}
+#define PIECE 64 /* divides a row */
 
 void vector__bound_plain(const struct vector__coarse_query *query,
                          const struct vector__coarse_rows *rows, size_t count, float *out)
 {
     for (size_t i = 0; i < count; i++) {
         const uint8_t *row = rows->bytes + i * rows->stride;
-        int32_t high = 0;
-        int32_t low = 0;
-        for (size_t j = 0; j < rows->stride; j++) {
-            high += row[j] * query->high[j];
-            low += row[j] * query->low[j];
+        int64_t sum = 0;
+        for (size_t j = 0; j < rows->stride; j += PIECE) {
+            /* Of a length that the compiler knows, and with a sum that fits in 32 bits: it may do
+             * many at once. */
+            const uint8_t *bytes = row + j;
+            const int16_t *numbers = query->numbers + j;
+            int32_t part = 0;
+            for (size_t k = 0; k < PIECE; k++) {
+                part += (int16_t)bytes[k] * numbers[k];
+            }
+            sum += part;
         }
-        out[i] = finish(query, rows, i, high, low);
+        out[i] = rows->scales[i] * query->scale * (float)(sum - query->offset) +
+                 query->reach * rows->errors[i];
     }
 }
 
@@ -72,10 +72,18 @@ AVX2 static inline __m128 finish_four(const struct vector__coarse_query *query,
     low = _mm_sub_epi32(low, _mm_set1_epi32(query->low_offset));
     const __m128 sum =
         _mm_fmadd_ps(_mm_set1_ps(128.0F), _mm_cvtepi32_ps(high), _mm_cvtepi32_ps(low));
-    const __m128 scales =
-        _mm_mul_ps(_mm_loadu_ps(rows->scales + i), _mm_set1_ps(query->scale));
+    const __m128 scales = _mm_mul_ps(_mm_loadu_ps(rows->scales + i), _mm_set1_ps(query->scale));
     return _mm_fmadd_ps(scales, sum,
                         _mm_mul_ps(_mm_set1_ps(query->reach), _mm_loadu_ps(rows->errors + i)));
+}
+
+static inline float finish(const struct vector__coarse_query *query,
+                           const struct vector__coarse_rows *rows, size_t i, int32_t high,
+                           int32_t low)
+{
+    const float sum =
+        128.0F * (float)(high - query->high_offset) + (float)(low - query->low_offset);
+    return rows->scales[i] * query->scale * sum + query->reach * rows->errors[i];
 }
 
 VNNI void vector__bound_vnni(const struct vector__coarse_query *query,
@@ -128,8 +136,8 @@ VNNI void vector__bound_vnni(const struct vector__coarse_query *query,
             high = _mm512_dpbusd_epi32(high, bytes, _mm512_load_si512(query->high + j));
             low = _mm512_dpbusd_epi32(low, bytes, _mm512_load_si512(query->low + j));
         }
-        out[i] = finish(query, rows, i, _mm512_reduce_add_epi32(high),
-                        _mm512_reduce_add_epi32(low));
+        out[i] =
+            finish(query, rows, i, _mm512_reduce_add_epi32(high), _mm512_reduce_add_epi32(low));
     }
 }
 
@@ -190,9 +198,9 @@ AVX2 void vector__bound_avx2(const struct vector__coarse_query *query,
             high_d = add_products(high_d, row_d, high);
             low_d = add_products(low_d, row_d, low);
         }
-        _mm_storeu_ps(out + i, finish_four(query, rows, i,
-                                           sums_of_four_avx2(high_a, high_b, high_c, high_d),
-                                           sums_of_four_avx2(low_a, low_b, low_c, low_d)));
+        _mm_storeu_ps(out + i,
+                      finish_four(query, rows, i, sums_of_four_avx2(high_a, high_b, high_c, high_d),
+                                  sums_of_four_avx2(low_a, low_b, low_c, low_d)));
     }
     for (; i < count; i++) {
         const uint8_t *row = rows->bytes + i * stride;
@@ -211,8 +219,7 @@ AVX512 size_t vector__pick_avx512(const float *values, size_t count, float cut, 
 {
     const __m512 cuts = _mm512_set1_ps(cut);
     const __m512i step = _mm512_set1_epi32(16);
-    __m512i places =
-        _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+    __m512i places = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
     size_t picked = 0;
     for (size_t i = 0; i < count; i += 16) {
         const __mmask16 there = (__mmask16)(count - i >= 16 ? 0xFFFFU : (1U << (count - i)) - 1U);

@@ -46,7 +46,7 @@ struct vector__index {
     uint8_t **slabs; /* the coarse rows of slab_blocks blocks each */
     size_t slab_count;
     size_t slab_blocks; /* a power of two */
-    size_t slot_end; /* slots ever used: free ones among them are in free_slots */
+    size_t slot_end;    /* slots ever used: free ones among them are in free_slots */
     uint32_t *free_slots;
     size_t free_count;
     size_t free_cap;

@@ -111,8 +111,7 @@ static enum cx_status rank_live(const struct cx_vector *v, const struct vector__
         return CX_OK;
     }
     struct vector__scan scan;
-    enum cx_status status =
-        vector__scan_init(&scan, v, compares ? r->query : NULL, r->filter, err);
+    enum cx_status status = vector__scan_init(&scan, v, compares ? r->query : NULL, r->filter, err);
     if (status == CX_OK) {
         status = r->mode == CX_SEARCH_SEMANTIC ? rank_semantic(&scan, r, best, err)
                                                : rank_hybrid(&scan, r, best, err);
@@ -227,9 +226,9 @@ static void consider_others(const struct vector__scan *scan, const struct fusion
     const size_t end = scan->index->slot_end;
     for (size_t first = 0; first < end; first += VECTOR__BLOCK_ROWS) {
         /* The cosine that reaches the floor by itself; a little less, as it is rounded. */
-        const double cosine =
-            floor->value > 0 ? floor->value * fusion->cosine_max / WEIGHT_SEMANTIC * (1 - 1e-9)
-                             : -INFINITY;
+        const double cosine = floor->value > 0
+                                  ? floor->value * fusion->cosine_max / WEIGHT_SEMANTIC * (1 - 1e-9)
+                                  : -INFINITY;
         const size_t count = end - first < VECTOR__BLOCK_ROWS ? end - first : VECTOR__BLOCK_ROWS;
         const size_t n = scan->kernel.pick(fusion->uppers + first, count,
                                            vector__scan_cut(scan, cosine), picked);
@@ -247,8 +246,7 @@ static void consider(const struct vector__scan *scan, const struct fusion *fusio
     const double keyword = fusion->keywords[slot];
     const float bound = fusion->uppers[slot];
     const double upper = fused(keyword, vector__scan_upper(scan, bound), fusion->cosine_max);
-    if (upper < floor->value ||
-        !vector__scan_passes(scan, vector__index_slot(scan->index, slot))) {
+    if (upper < floor->value || !vector__scan_passes(scan, vector__index_slot(scan->index, slot))) {
         return;
     }
     const double lower = vector__scan_lower(scan, slot, bound);
@@ -271,8 +269,7 @@ static void score_possibles(const struct vector__scan *scan, const struct vector
             const double keyword = fusion != NULL ? fusion->keywords[possible->slot] : 0;
             const double score =
                 fusion != NULL ? fused(keyword, cosine, fusion->cosine_max) : cosine;
-            offer(best, r, vector__index_slot(scan->index, possible->slot), score, cosine,
-                  keyword);
+            offer(best, r, vector__index_slot(scan->index, possible->slot), score, cosine, keyword);
         }
     }
 }

@@ -132,8 +132,7 @@ void vector__scan_cosines(const struct vector__scan *scan, struct vector__floor 
             if (upper >= floor->value && !document->pending &&
                 vector__scan_passes(scan, document)) {
                 vector__possibles_add(out, (uint32_t)slot, upper);
-                vector__floor_offer(floor,
-                                    vector__scan_lower(scan, slot, values[picked[i]]));
+                vector__floor_offer(floor, vector__scan_lower(scan, slot, values[picked[i]]));
             }
         }
     }

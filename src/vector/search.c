@@ -4,7 +4,7 @@
  *
  * The index and the database are changed one after the other, so for a moment they may differ: a
  * document that only one of them knows is no hit. Ranking hands over some more candidates than are
- * asked for, which take the places of those; should they not do, the search is made again.
+ * asked for, which take the places of those; should they not do, the search is made again, with more.
  *
  * Threads: a worker with a reader of its own.
  */
@@ -15,7 +15,8 @@
 #include "cortex/json.h"
 #include "rank.h"
 
-#define SPARE_CANDIDATES 32
+#define SPARE_CANDIDATES 8 /* of the first attempt: each one more makes the scan slower */
+#define SPARE_GROWTH 8     /* from attempt to attempt */
 #define ATTEMPTS 4
 #define QUERY_BYTES ((size_t)128 * 1024)      /* of the FTS5 expression */
 #define HITS_BYTES ((size_t)64 * 1024 * 1024) /* of the texts of all hits */
@@ -30,6 +31,7 @@ struct run {
     struct cx_buf match;
     struct vector__matches matches;
     struct vector__candidate *candidates;
+    size_t candidate_max;
     size_t candidate_count;
     size_t hits_bytes;
 };
@@ -62,10 +64,13 @@ enum cx_status cx_vector_search(struct cx_vector *v, struct cx_db *db,
         cx_vector_match_query(search->query, &run.match);
     }
     json_t *found = json_array();
-    run.candidates = cx_alloc((search->top_k + SPARE_CANDIDATES) * sizeof *run.candidates);
     bool whole = false;
-    for (int i = 0; i < ATTEMPTS && status == CX_OK && !whole; i++) {
+    size_t spare = SPARE_CANDIDATES;
+    for (int i = 0; i < ATTEMPTS && status == CX_OK && !whole; i++, spare *= SPARE_GROWTH) {
         (void)json_array_clear(found);
+        run.candidate_max = search->top_k + spare;
+        run.candidates =
+            cx_realloc_array(run.candidates, run.candidate_max, sizeof *run.candidates);
         run.hits_bytes = 0;
         status = cx_db_begin(db, err);
         if (status == CX_OK) {
@@ -129,16 +134,16 @@ static enum cx_status try_search(struct run *run, json_t *hits, bool *whole, str
         .has_min_score = search->has_min_score,
         .min_score = search->min_score,
     };
-    const size_t most = search->top_k + SPARE_CANDIDATES;
     if (status == CX_OK) {
-        status = vector__rank(run->v, &ranking, most, run->candidates, &run->candidate_count, err);
+        status = vector__rank(run->v, &ranking, run->candidate_max, run->candidates,
+                              &run->candidate_count, err);
     }
     size_t at = 0;
     while (status == CX_OK && at < run->candidate_count && json_array_size(hits) < search->top_k) {
         status = add_hit(run, &run->candidates[at], hits, err);
         at++;
     }
-    *whole = json_array_size(hits) == search->top_k || run->candidate_count < most;
+    *whole = json_array_size(hits) == search->top_k || run->candidate_count < run->candidate_max;
     return status;
 }
 
@@ -236,8 +241,8 @@ static enum cx_status make_hit(struct run *run, const struct vector__candidate *
         (void)json_object_set_new(hit, "content", vector__json_text(cx_stmt_text(s, 4)));
     }
     if ((run->search->include & CX_INCLUDE_VECTOR) != 0) {
-        (void)json_object_set_new(hit, "vector",
-                                  cx_stmt_is_null(s, 5) ? json_null() : numbers_of(cx_stmt_blob(s, 5)));
+        (void)json_object_set_new(
+            hit, "vector", cx_stmt_is_null(s, 5) ? json_null() : numbers_of(cx_stmt_blob(s, 5)));
     }
     if ((run->search->include & CX_INCLUDE_SCORES) != 0) {
         (void)json_object_set_new(hit, "scores", scores_of(run, candidate));

@@ -26,6 +26,7 @@ WORDS = {
     "wrong",
     "flood",
     "redirect",
+    "refuse",
 }
 
 
@@ -235,6 +236,12 @@ class Upstream:
         body = read_bytes(found.group(3)) or b'{"error": {"message": "scripted"}}'
         headers = [part.strip() for part in found.group(2).split(",") if part.strip()]
         return send_raw(peer, int(found.group(1)), headers, body)
+
+    def do_refuse(self, peer, asked, texts, rest):
+        """refuse WORD: 400 for a request with a text that holds it"""
+        if any(rest in text for text in texts):
+            return send_raw(peer, 400, [], b'{"error": {"message": "scripted refusal"}}')
+        return self.do_ok(peer, asked, texts, "")
 
     def do_redirect(self, peer, asked, texts, rest):
         return send_raw(peer, 307, [f"Location: {rest}"], b"")
