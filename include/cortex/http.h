@@ -177,7 +177,8 @@ void cx_exchange_resume(struct cx_exchange *x, enum cx_status status, const stru
 enum cx_status cx_exchange_outcome(struct cx_exchange *x, const char **detail);
 
 /* ---- Exchange: the answer -------------------------------------------------------------------- */
-/* The text goes to the client, except with a status of 500: then into the log alone. */
+/* The text goes to the client, except with a status of 500: then into the log alone. NULL gives the
+ * status's own sentence. */
 enum cx_step_result cx_exchange_fail(struct cx_exchange *x, enum cx_status status,
                                      const char *format, ...) CX_PRINTF(3, 4);
 /* 422 with all of them (and takes their list); CX_STEP_NEXT if there is none. */

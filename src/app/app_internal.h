@@ -35,7 +35,7 @@ struct app {
     struct cx_signal *terminate;
     struct cx_signal *interrupt;
     struct cx_signal *hangup;
-    struct cx_timer *watchdog;
+    struct cx_timer *pulse;
     struct cx_timer *drain_check;
     struct cx_timer *drain_limit;
     struct app__reload *reload; /* under way, or NULL */

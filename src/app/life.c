@@ -18,10 +18,11 @@
 #include "app/cli.h"
 
 #define DRAIN_CHECK_MS 5
+#define PULSE_MS 1000
 
 static void on_stop_signal(void *ctx);
 static void on_hangup(void *ctx);
-static void on_watchdog(void *ctx);
+static void on_pulse(void *ctx);
 
 enum cx_status app__life_start(struct app *app, struct cx_err *err)
 {
@@ -37,10 +38,11 @@ enum cx_status app__life_start(struct app *app, struct cx_err *err)
     (void)sigemptyset(&hangup);
     (void)sigaddset(&hangup, SIGHUP);
     (void)sigprocmask(SIG_UNBLOCK, &hangup, NULL); /* app.c has kept it waiting */
-    const uint64_t watchdog_ms = app__notify_watchdog_ms(app->notify);
-    if (status == CX_OK && watchdog_ms > 0) {
-        cx_timer_new(app->loop, on_watchdog, app, &app->watchdog);
-        cx_timer_start(app->watchdog, 0, watchdog_ms / 2);
+    if (status == CX_OK) {
+        const uint64_t watchdog_ms = app__notify_watchdog_ms(app->notify);
+        const bool often = watchdog_ms > 0 && watchdog_ms / 2 < PULSE_MS;
+        cx_timer_new(app->loop, on_pulse, app, &app->pulse);
+        cx_timer_start(app->pulse, 0, often ? watchdog_ms / 2 : PULSE_MS);
     }
     return status;
 }
@@ -61,12 +63,18 @@ void app__life_ready(struct app *app)
     }
 }
 
-/* Fed by the loop itself: a loop that stands still is what the watchdog is for. */
-static void on_watchdog(void *ctx)
+/* The watchdog is fed by the loop itself: a loop that stands still is what it is for. After an I/O
+ * error of the writing connection nothing more may be acknowledged; who starts us again looks at what
+ * is on disk. */
+static void on_pulse(void *ctx)
 {
     struct app *app = ctx;
     if (!cx_store_failed(app->store)) {
         app__notify_send(app->notify, "WATCHDOG=1");
+    } else if (app->phase < APP_DRAINING) {
+        CX_LOG(CX_LOG_ERROR,
+               "the database has failed: ending, to start again from what is on disk");
+        app__drain(app, app__exit_code(CX_IO_ERROR));
     }
 }
 
@@ -268,7 +276,7 @@ void app__life_end(struct app *app)
     cx_signal_free(&app->terminate);
     cx_signal_free(&app->interrupt);
     cx_signal_free(&app->hangup);
-    cx_timer_free(&app->watchdog);
+    cx_timer_free(&app->pulse);
     cx_timer_free(&app->drain_check);
     cx_timer_free(&app->drain_limit);
 }

@@ -75,7 +75,7 @@ static void log_answer(const struct cx_exchange *x, size_t bytes, double seconds
 {
     const struct cx_http_options *options = &x->http->options;
     const int status = x->reply.status;
-    if (status >= 500) {
+    if (status >= 500 && x->reply.reason != CX_OK) { /* a probe's 503 is an answer, not a failure */
         CX_LOG(status == 503 ? CX_LOG_WARN : CX_LOG_ERROR, "request failed",
                CX_S("correlation_id", x->correlation_id), CX_S("route", x->info->label),
                CX_I("status", status), CX_S("reason", cx_status_reason(x->reply.reason)),

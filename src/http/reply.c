@@ -81,13 +81,15 @@ void cx_exchange_set_cache_control(struct cx_exchange *x, const char *value)
 enum cx_step_result cx_exchange_fail(struct cx_exchange *x, enum cx_status status,
                                      const char *format, ...)
 {
-    struct cx_err err;
-    char said[sizeof err.text];
-    va_list args;
-    va_start(args, format);
-    (void)vsnprintf(said, sizeof said, format, args);
-    va_end(args);
-    (void)cx_err_set(&err, status, "%s", said); /* makes valid UTF-8 of it */
+    struct cx_err err = { "" };
+    if (format != NULL) {
+        char said[sizeof err.text];
+        va_list args;
+        va_start(args, format);
+        (void)vsnprintf(said, sizeof said, format, args);
+        va_end(args);
+        (void)cx_err_set(&err, status, "%s", said); /* makes valid UTF-8 of it */
+    }
     const bool internal = cx_status_http(status) == 500;
     const char *text = err.text[0] != '\0' && !internal ? err.text : cx_status_text(status);
     x->reply.why = internal && err.text[0] != '\0' ? cx_arena_strdup(&x->arena, err.text) : NULL;

@@ -190,6 +190,9 @@ class World(DaemonSteps, ClientSteps, ResponseChecks, WatchSteps):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("\n".join(self.fill(t) for _, t in step.block) + "\n", encoding="utf-8")
 
+    def step_remove(self, rest, step):
+        (self.dir / rest).unlink()
+
     def step_repeat(self, rest, step):
         steps = parse_lines(step.block)
         for number in range(1, int(rest) + 1):
