@@ -2,7 +2,8 @@
  *
  * embed: texts → vectors. A provider turns them; what it is made of is its own affair.
  *
- * Threads: cx_embedder_start on the loop; a local provider's blocking half (cx_embed_now) on a worker or at start-up.
+ * Threads: cx_embedder_start on the loop; a local provider's blocking half (cx_embed_now) on a
+ * worker or at start-up.
  */
 #ifndef CORTEX_EMBED_H
 #define CORTEX_EMBED_H
@@ -17,8 +18,8 @@ struct cx_embedder_info {
     const char *provider; /* "builtin", "openai" … */
     const char *model;
     unsigned dimension; /* 0 = not known before the first answer */
-    /* Hex digest over provider, model, the dimension that is asked for or known, parameters: vectors
-     * of two fingerprints never mix. It stays the same when a dimension is learned. */
+    /* Hex digest over provider, model, the dimension that is asked for or known, parameters:
+     * vectors of two fingerprints never mix. It stays the same when a dimension is learned. */
     char fingerprint[65];
 };
 
@@ -33,7 +34,8 @@ struct cx_embed_openai_options {
     uint64_t timeout_ms;  /* of one call; never longer than the request's own deadline */
 };
 
-/* The embedded default: hashed word stems and character 4-grams, weighted, 768 dimensions. No network, no key, no download. */
+/* The embedded default: hashed word stems and character 4-grams, weighted, 768 dimensions. No
+ * network, no key, no download. */
 void cx_embedder_builtin(struct cx_lane *cpu_lane, struct cx_embedder **out);
 enum cx_status cx_embedder_openai(const struct cx_embed_openai_options *options,
                                   struct cx_embedder **out, struct cx_err *err) CX_MUST_CHECK;
@@ -47,8 +49,8 @@ struct cx_embed_result {
     struct cx_err err;
     unsigned dimension;
     size_t count;
-    /* count × dimension, row after row, each of length 1 (or all zero); the receiver's to free(). NULL
-     * unless status is CX_OK. */
+    /* count × dimension, row after row, each of length 1 (or all zero); the receiver's to free().
+     * NULL unless status is CX_OK. */
     float *vectors;
     size_t truncated; /* texts that were longer than the model takes */
     uint64_t elapsed_ns;
@@ -59,36 +61,39 @@ struct cx_embed_result {
 };
 typedef void (*cx_embed_fn)(void *ctx, struct cx_embed_result *result);
 struct cx_embed_call;
-/* texts (the array and the bytes, valid UTF-8) live until on_done, which comes exactly once, on the loop, never
- * within this call. timeout_ms: what is left of the request. traceparent may be NULL; it is copied.
- * A refusal (CX_OVERLOADED, CX_TOO_LARGE for over 32,768 texts …) is returned and on_done does not come. */
+/* texts (the array and the bytes, valid UTF-8) live until on_done, which comes exactly once, on
+ * the loop, never within this call. timeout_ms: what is left of the request. traceparent may be
+ * NULL; it is copied. A refusal (CX_OVERLOADED, CX_TOO_LARGE for over 32,768 texts …) is returned
+ * and on_done does not come. */
 enum cx_status cx_embedder_start(struct cx_embedder *e, enum cx_embed_kind kind,
                                  const struct cx_str *texts, size_t count, uint64_t timeout_ms,
                                  const char *traceparent, cx_embed_fn on_done, void *ctx,
                                  struct cx_embed_call **out, struct cx_err *err) CX_MUST_CHECK;
 void cx_embed_call_cancel(struct cx_embed_call *call); /* on_done comes all the same */
 
-/* Blocking, of a local provider; vectors: dimension floats, of length 1 (or all zero for a text with no features). Worker. */
+/* Blocking, of a local provider; vectors: dimension floats, of length 1 (or all zero for a text
+ * with no features). Worker. */
 void cx_embed_builtin_text(struct cx_str text, float *vector);
 #define CX_EMBED_BUILTIN_DIMENSION 768
 
 /* ---- In front of a provider -----------------------------------------------------------------------
- * cx_embedder_batched wraps a provider in another one, with the same contract: what callers ask for at
- * about the same time goes out as one call; equal texts (of one kind) that are under way are asked for
- * once; what is known is taken from a cache by model fingerprint and SHA-256 of the text, in memory,
- * then in SQLite; a failure is tried again where that can help and the callers have the time; a
- * provider that fails goes unasked for a while (circuit breaker).
+ * cx_embedder_batched wraps a provider in another one, with the same contract: what callers ask
+ * for at about the same time goes out as one call; equal texts (of one kind) that are under way
+ * are asked for once; what is known is taken from a cache by model fingerprint and SHA-256 of the
+ * text, in memory, then in SQLite; a failure is tried again where that can help and the callers
+ * have the time; a provider that fails goes unasked for a while (circuit breaker).
  *
- * To each caller its own fate: CX_EMBEDDING_TIMEOUT when its time is over, though the call goes on for
- * the others; CX_INVALID when a text of its own was refused, the others get theirs. Returned by start:
- * CX_INVALID (an empty text), CX_OVERLOADED (too much is waiting), CX_TOO_LARGE (more than may ever
- * wait). Everything else comes by on_done: CX_EMBEDDING_CIRCUIT_OPEN in the loop's next iteration,
- * CX_EMBEDDING_RATE_LIMITED as soon as it is clear that the service's pause outlasts the caller.
+ * To each caller its own fate: CX_EMBEDDING_TIMEOUT when its time is over, though the call goes on
+ * for the others; CX_INVALID when a text of its own was refused, the others get theirs. Returned
+ * by start: CX_INVALID (an empty text), CX_OVERLOADED (too much is waiting), CX_TOO_LARGE (more
+ * than may ever wait). Everything else comes by on_done: CX_EMBEDDING_CIRCUIT_OPEN in the loop's
+ * next iteration, CX_EMBEDDING_RATE_LIMITED as soon as it is clear that the service's pause
+ * outlasts the caller.
  *
- * Breaker: failures are calls that ended as CX_EMBEDDING_UPSTREAM, _TIMEOUT or _UNAUTHORIZED (which is
- * never tried again: the key will not get better within a request), and calls that everybody waited
- * for in vain. A refused text and a rate limit are answers: the service is there. What happens in this
- * process (CX_OVERLOADED …) says nothing of it.
+ * Breaker: failures are calls that ended as CX_EMBEDDING_UPSTREAM, _TIMEOUT or _UNAUTHORIZED
+ * (which is never tried again: the key will not get better within a request), and calls that
+ * everybody waited for in vain. A refused text and a rate limit are answers: the service is there.
+ * What happens in this process (CX_OVERLOADED …) says nothing of it.
  */
 enum cx_circuit { CX_CIRCUIT_CLOSED, CX_CIRCUIT_OPEN, CX_CIRCUIT_HALF_OPEN };
 const char *cx_circuit_name(enum cx_circuit state); /* "closed", "open", "half_open" */
@@ -135,15 +140,16 @@ struct cx_batcher_options { /* cx_batcher_defaults first, then what is to differ
     /* A call that everybody waited for in vain, for at least so long, is a failure. */
     uint64_t breaker_slow_ms;
 
-    /* Any thread. NULL = a third of the bytes. cut: bytes of the longest prefix, of whole characters,
-     * of at most max_tokens; NULL = by bytes. */
+    /* Any thread. NULL = a third of the bytes. cut: bytes of the longest prefix, of whole
+     * characters, of at most max_tokens; NULL = by bytes. */
     size_t (*count_tokens)(void *ctx, struct cx_str text);
     size_t (*cut_tokens)(void *ctx, struct cx_str text, size_t max_tokens);
     void *tokens_ctx;
     /* After each change; must not call the embedder. NULL = nobody listens. */
     void (*on_circuit)(void *ctx, enum cx_circuit state);
     void *circuit_ctx;
-    /* Monotonic; NULL = the clock. Where it is given, the timer fires for what is due already only. */
+    /* Monotonic; NULL = the clock. Where it is given, the timer fires for what is due already
+     * only. */
     uint64_t (*now_ms)(void *ctx);
     void *now_ctx;
 };
@@ -154,8 +160,8 @@ enum cx_status cx_embedder_batched(const struct cx_batcher_options *options,
                                    struct cx_embedder **out, struct cx_err *err) CX_MUST_CHECK;
 /* Always closed for a provider that has no breaker. */
 void cx_embedder_circuit(const struct cx_embedder *e, struct cx_circuit_info *out);
-/* Nothing is under way, neither calls nor what follows them (cancelled calls, writes of the cache): it
- * may be freed. */
+/* Nothing is under way, neither calls nor what follows them (cancelled calls, writes of the
+ * cache): it may be freed. */
 bool cx_embedder_idle(const struct cx_embedder *e);
 
 extern const struct cx_migration cx_embed_migrations[];

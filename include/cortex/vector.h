@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * vector: documents, their keyword index (FTS5) and their vectors; search over both. SQLite holds the
- * truth, the index in memory is a cache of it that is rebuilt at start.
+ * vector: documents, their keyword index (FTS5) and their vectors; search over both. SQLite holds
+ * the truth, the index in memory is a cache of it that is rebuilt at start.
  *
- * Threads: blocking code for lanes. Functions that change take the writer (write lane); searching takes a reader. The index guards
- * itself by a reader-writer lock, held by workers only.
+ * Threads: blocking code for lanes. Functions that change take the writer (write lane); searching
+ * takes a reader. The index guards itself by a reader-writer lock, held by workers only.
  */
 #ifndef CORTEX_VECTOR_H
 #define CORTEX_VECTOR_H
@@ -26,13 +26,14 @@ struct cx_vector_options {
     unsigned dimension;     /* 0 = learned from the first vector */
     size_t index_bytes_max; /* ceiling of the index: CX_OVERLOADED beyond, nothing stored */
 };
-/* Reads every vector into memory. CX_CONFLICT where the collection belongs to another model: err names
- * both. One whose vectors clients bring is opened whatever model is configured. */
+/* Reads every vector into memory. CX_CONFLICT where the collection belongs to another model: err
+ * names both. One whose vectors clients bring is opened whatever model is configured. */
 enum cx_status cx_vector_open(struct cx_db *db, const struct cx_vector_options *options,
                               struct cx_vector **out, struct cx_err *err) CX_MUST_CHECK;
 void cx_vector_free(struct cx_vector **v);
 
 /* ---- Documents --------------------------------------------------------------------------------- */
+ */
 struct cx_document {
     struct cx_str doc_id; /* 1 to 512 bytes; cx_document_make_id where the client gave none */
     struct cx_str content;
@@ -46,7 +47,8 @@ struct cx_document {
      * document has none. */
     bool pending;
 };
-/* Hash of collection, uri and content: the same document sent twice is one. id: 32 hex digits + NUL. */
+/* Hash of collection, uri and content: the same document sent twice is one. id: 32 hex digits +
+ * NUL. */
 void cx_document_make_id(struct cx_str collection, struct cx_str uri, struct cx_str content,
                          char id[33]);
 /* For each document whether its stored content is the same, with a vector of the same model, and so
@@ -54,15 +56,16 @@ void cx_document_make_id(struct cx_str collection, struct cx_str uri, struct cx_
 enum cx_status cx_vector_unchanged(struct cx_vector *v, struct cx_db *db,
                                    const struct cx_document *docs, size_t count, bool *unchanged,
                                    struct cx_err *err) CX_MUST_CHECK;
-/* Whose vectors the collection holds. Its first document decides; with the last one it is free again. */
+/* Whose vectors the collection holds. Its first document decides; with the last one it is free
+ * again. */
 enum cx_vector_owner {
     CX_OWNER_NONE,     /* no documents: the next one decides */
     CX_OWNER_EMBEDDER, /* the configured one's; a client's are taken where they have its dimension */
     CX_OWNER_CLIENT,   /* those that clients bring: each document brings one, and each query */
 };
-/* What cx_vector_put would refuse of these documents as things stand (CX_CONFLICT, CX_INVALID), vector
- * being NULL where it is still to be made. A hint, before work is spent on them: put decides. Any
- * thread, without a database. */
+/* What cx_vector_put would refuse of these documents as things stand (CX_CONFLICT, CX_INVALID),
+ * vector being NULL where it is still to be made. A hint, before work is spent on them: put
+ * decides. Any thread, without a database. */
 enum cx_status cx_vector_check(const struct cx_vector *v, const struct cx_document *docs,
                                size_t count, struct cx_err *err) CX_MUST_CHECK;
 struct cx_vector_put {
@@ -71,8 +74,8 @@ struct cx_vector_put {
     size_t unchanged; /* what it lacked, its vector, may have come all the same */
     size_t pending;   /* of all of these: those that have no vector now */
 };
-/* One transaction: all or nothing. Then the index has them too. Into an empty collection all documents
- * bring a vector of their own if the first one does: the collection is then theirs. */
+/* One transaction: all or nothing. Then the index has them too. Into an empty collection all
+ * documents bring a vector of their own if the first one does: the collection is then theirs. */
 enum cx_status cx_vector_put(struct cx_vector *v, struct cx_db *db, const struct cx_document *docs,
                              size_t count, struct cx_vector_put *out,
                              struct cx_err *err) CX_MUST_CHECK;
@@ -87,9 +90,10 @@ enum cx_status cx_vector_list(struct cx_vector *v, struct cx_db *db, struct cx_s
                               size_t limit, json_t **out, struct cx_err *err) CX_MUST_CHECK;
 
 /* ---- Pending documents -------------------------------------------------------------------------
- * In a collection of the embedder a document may be stored before it has a vector: it is found by its
- * words at once, in a hybrid search its vector leg counts 0, and a semantic search does not know it.
- * That its vector is missing is all that is kept of it: the queue is as durable as the documents.
+ * In a collection of the embedder a document may be stored before it has a vector: it is found by
+ * its words at once, in a hybrid search its vector leg counts 0, and a semantic search does not
+ * know it. That its vector is missing is all that is kept of it: the queue is as durable as the
+ * documents.
  */
 struct cx_vector_waiting {
     int64_t id; /* in the order in which documents came; never used again */
@@ -104,21 +108,22 @@ struct cx_vector_pending {
     int64_t last; /* the last id that was looked at: `after` of the next call; 0 = the end is reached */
     char *text;
 };
-/* Pending documents with an id over `after`: at most `limit`, and only the first where they have more
- * than `bytes` of content together. Reader. */
+/* Pending documents with an id over `after`: at most `limit`, and only the first where they have
+ * more than `bytes` of content together. Reader. */
 enum cx_status cx_vector_pending(struct cx_vector *v, struct cx_db *db, int64_t after, size_t limit,
                                  size_t bytes, struct cx_vector_pending *out,
                                  struct cx_err *err) CX_MUST_CHECK;
 void cx_vector_pending_free(struct cx_vector_pending *pending);
-/* Their vectors, row after row, of length 1 (or zero). A document that is no longer pending, or has
- * another content by now, is skipped. One transaction: all or nothing. *filled: how many got theirs.
- * Write lane. */
+/* Their vectors, row after row, of length 1 (or zero). A document that is no longer pending, or
+ * has another content by now, is skipped. One transaction: all or nothing. *filled: how many got
+ * theirs. Write lane. */
 enum cx_status cx_vector_fill(struct cx_vector *v, struct cx_db *db,
                               const struct cx_vector_waiting *items, size_t count,
                               const float *vectors, unsigned dimension, size_t *filled,
                               struct cx_err *err) CX_MUST_CHECK;
 
 /* ---- Search ------------------------------------------------------------------------------------ */
+ */
 enum cx_search_mode { CX_SEARCH_SEMANTIC, CX_SEARCH_KEYWORD, CX_SEARCH_HYBRID };
 enum cx_search_include { CX_INCLUDE_CONTENT = 1, CX_INCLUDE_VECTOR = 2, CX_INCLUDE_SCORES = 4 };
 struct cx_search {
@@ -133,8 +138,10 @@ struct cx_search {
     unsigned include;
     const json_t *filter; /* object of equalities: missing keys, null, arrays, "a.b"; or NULL */
 };
-/* The candidates and their scores, exact over all documents that pass the filter; then the rows of the best. *hits: array of Hit, best first,
- * ties by doc_id. CX_TOO_LARGE where they hold more than 64 MiB. hybrid = 0.6 · bm25/max + 0.4 · cos/max, a leg whose maximum is not positive counting 0. */
+/* The candidates and their scores, exact over all documents that pass the filter; then the rows of
+ * the best. *hits: array of Hit, best first, ties by doc_id. CX_TOO_LARGE where they hold more
+ * than 64 MiB. hybrid = 0.6 · bm25/max + 0.4 · cos/max, a leg whose maximum is not positive
+ * counting 0. */
 enum cx_status cx_vector_search(struct cx_vector *v, struct cx_db *db,
                                 const struct cx_search *search, json_t **hits,
                                 struct cx_err *err) CX_MUST_CHECK;
@@ -150,10 +157,12 @@ struct cx_vector_figures {
     const char *model;
 };
 void cx_vector_figures(const struct cx_vector *v, struct cx_vector_figures *out);
-/* FTS5 query of a text: its words quoted, joined by OR, without stop words. Empty when no word is left. */
+/* FTS5 query of a text: its words quoted, joined by OR, without stop words. Empty when no word is
+ * left. */
 void cx_vector_match_query(struct cx_str text, struct cx_buf *out);
 
-/* The dot-product kernels, for tests and benchmarks; "avx512", "avx2", "plain"; best that runs here. */
+/* The dot-product kernels, for tests and benchmarks; "avx512", "avx2", "plain"; best that runs
+ * here. */
 const char *cx_vector_kernel_name(void);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What keeps large JSON off the loop: bodies are parsed, and answers written, on a lane, and a large
- * value is freed there too, because its hundred thousand small pieces take milliseconds.
+ * What keeps large JSON off the loop: bodies are parsed, and answers written, on a lane, and a
+ * large value is freed there too, because its hundred thousand small pieces take milliseconds.
  */
 #include "api/api_internal.h"
 

@@ -49,7 +49,7 @@ struct cx_api {
     struct api__health health;
     struct api__snapshots snapshots;
     struct api__pending *pending; /* NULL without a vector store */
-    size_t answers_bytes; /* openai_compat.c: of the answers under way */
+    size_t answers_bytes;         /* openai_compat.c: of the answers under way */
     struct cx_series *answers_gauge;
 };
 
@@ -70,8 +70,8 @@ extern const struct api__endpoint api__healthz, api__ready, api__metrics;
 /* snapshot.c */
 enum cx_status api__snapshots_open(struct cx_api *api, struct cx_err *err);
 void api__snapshots_free(struct cx_api *api);
-/* A change of the state is on disk; 0 = it is not known which version that made. False if it is known
- * already, so that nothing has changed. */
+/* A change of the state is on disk; 0 = it is not known which version that made. False if it is
+ * known already, so that nothing has changed. */
 bool api__state_changed(struct cx_api *api, uint64_t version);
 extern const struct api__endpoint api__snapshot;
 
@@ -127,8 +127,8 @@ struct api__body {
  * body->json. It is the endpoint's to free when the exchange ends, after what borrows from it. */
 enum cx_step_result api__body_parse(struct cx_exchange *x, struct api__body *body);
 void api__body_free(struct api__body *body);
-/* Worker: a value as the bytes of an answer, for cx_exchange_reply_buf; value is stolen and freed. out
- * is the caller's to free. CX_TOO_LARGE beyond API_ANSWER_MAX_BYTES. */
+/* Worker: a value as the bytes of an answer, for cx_exchange_reply_buf; value is stolen and freed.
+ * out is the caller's to free. CX_TOO_LARGE beyond API_ANSWER_MAX_BYTES. */
 enum cx_status api__write_answer(json_t *value, struct cx_buf *out,
                                  struct cx_err *err) CX_MUST_CHECK;
 /* Loop: frees what was made of so many bytes of text, where that takes long on the cpu lane. */
@@ -140,11 +140,13 @@ void api__discard(struct cx_api *api, json_t *json, size_t text_bytes);
 #define API_DOC_ID_MAX_BYTES 512
 #define API_DOCUMENTS_MAX 10000 /* in one request */
 
-/* A vector of a request: an array of numbers, or base64 of little-endian float32. Scaled to length 1 into arena memory.
- * Notes what is wrong with it as a fault of r's member "vector". False if it is absent or wrong. Any thread. */
+/* A vector of a request: an array of numbers, or base64 of little-endian float32. Scaled to length
+ * 1 into arena memory. Notes what is wrong with it as a fault of r's member "vector". False if it
+ * is absent or wrong. Any thread. */
 bool api__read_vector(struct cx_reader *r, struct cx_arena *arena, const float **vector,
                       unsigned *dimension);
-/* `limit` and `cursor` of a list; faults where they are wrong. No cursor, or an empty one: p NULL. */
+/* `limit` and `cursor` of a list; faults where they are wrong. No cursor, or an empty one: p NULL.
+ */
 void api__read_page(struct cx_exchange *x, struct cx_faults *faults, size_t *limit,
                     struct cx_str *cursor);
 /* A time of the query; *wall_us stays as it is where there is none. */
@@ -152,8 +154,8 @@ bool api__read_time(struct cx_exchange *x, struct cx_faults *faults, const char 
                     int64_t *wall_us);
 void api__query_fault(struct cx_faults *faults, const char *name, const char *type,
                       const char *sentence);
-/* What embedding may take: a little less than the request has left, so that the client is told of the
- * service's silence rather than of the deadline, and there is time to do without. */
+/* What embedding may take: a little less than the request has left, so that the client is told of
+ * the service's silence rather than of the deadline, and there is time to do without. */
 uint64_t api__embed_ms(struct cx_exchange *x);
 /* 501 without a vector store, 503 while it is being read; else CX_STEP_NEXT. */
 enum cx_step_result api__need_vector(struct cx_exchange *x);

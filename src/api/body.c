@@ -95,7 +95,8 @@ static float *from_base64(struct cx_reader *r, struct cx_arena *arena, const jso
         return NULL;
     }
     *dimension = (unsigned)(len / sizeof(float));
-    /* Arena memory is aligned for floats; the bytes are little-endian, as every machine we build for. */
+    /* Arena memory is aligned for floats; the bytes are little-endian, as every machine we build
+     * for. */
     return (float *)(void *)bytes;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The state's hot facts and its summary. Reading goes over the read lane, changing over the write lane.
+ * The state's hot facts and its summary. Reading goes over the read lane, changing over the write
+ * lane.
  */
 #include "api/state_request.h"
 

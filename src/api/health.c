@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * GET /healthz, /ready, /metrics: what probes ask. They are answered from memory alone: a background check
- * asks the database every five seconds on the read lane, and its finding is what is reported.
+ * GET /healthz, /ready, /metrics: what probes ask. They are answered from memory alone: a
+ * background check asks the database every five seconds on the read lane, and its finding is what
+ * is reported.
  */
 #include "api/api_internal.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The answer of POST /v1/embeddings as bytes. Numbers are written with as few digits as read back as
- * the same float32: half as long as the digits of the double that it is. Pure; any thread.
+ * The answer of POST /v1/embeddings as bytes. Numbers are written with as few digits as read back
+ * as the same float32: half as long as the digits of the double that it is. Pure; any thread.
  */
 #include "api/openai_compat.h"
 

@@ -14,8 +14,8 @@
 
 #define INPUTS_MAX 2048
 #define INPUT_TOKENS_MAX 8192 /* of a model of OpenAI's */
-/* What takes longer than some 0.5 ms is not done on the loop: counting tokens takes up to 0.1 ms a KiB,
- * writing numbers 0.05 ms a thousand. */
+/* What takes longer than some 0.5 ms is not done on the loop: counting tokens takes up to 0.1 ms a
+ * KiB, writing numbers 0.05 ms a thousand. */
 #define INLINE_INPUT_BYTES ((size_t)8 * 1024)
 #define INLINE_NUMBERS 4096
 /* Up to so many inputs somebody waits for; more are work that may stand behind that. */
@@ -189,8 +189,8 @@ static bool read_text(struct embeddings *e, struct cx_reader *r, const json_t *v
     return true;
 }
 
-/* OpenAI's models by their own encoding. What others count is theirs to know: cl100k_base says about
- * how much a text is. */
+/* OpenAI's models by their own encoding. What others count is theirs to know: cl100k_base says
+ * about how much a text is. */
 static enum cx_status count_tokens(struct embeddings *e, struct cx_err *err)
 {
     const bool limited = strcmp(e->info.provider, "openai") == 0;
@@ -260,7 +260,8 @@ static enum cx_step_result refuse_long(struct cx_exchange *x, const struct embed
                               INPUT_TOKENS_MAX, which, e->long_tokens);
 }
 
-/* One request alone is served whatever it needs: its size is bounded by the number of its inputs. */
+/* One request alone is served whatever it needs: its size is bounded by the number of its inputs.
+ */
 static bool reserve_answer(struct embeddings *e)
 {
     struct cx_api *api = e->api;
@@ -286,9 +287,9 @@ static enum cx_step_result embeddings_embed(struct cx_exchange *x)
     const enum cx_embed_kind kind =
         e->count <= QUERY_INPUTS_MAX ? CX_EMBED_QUERY : CX_EMBED_DOCUMENT;
     struct cx_err err = { "" };
-    const enum cx_status status = cx_embedder_start(
-        e->api->options.embedder, kind, e->texts, e->count, api__embed_ms(x),
-        cx_exchange_traceparent(x), on_embedded, x, &e->call, &err);
+    const enum cx_status status =
+        cx_embedder_start(e->api->options.embedder, kind, e->texts, e->count, api__embed_ms(x),
+                          cx_exchange_traceparent(x), on_embedded, x, &e->call, &err);
     if (status != CX_OK) {
         return cx_exchange_fail(x, status, "%s",
                                 err.text[0] != '\0' ? err.text : cx_status_text(status));

@@ -11,8 +11,8 @@
  * of `param`, which is a member of the request or NULL. */
 enum cx_step_result api__openai_refuse(struct cx_exchange *x, int http_status, const char *code,
                                        const char *param, const char *format, ...) CX_PRINTF(5, 6);
-/* 400 with the first fault and how many more there are (and takes their list); CX_STEP_NEXT if there
- * is none. */
+/* 400 with the first fault and how many more there are (and takes their list); CX_STEP_NEXT if
+ * there is none. */
 enum cx_step_result api__openai_refuse_faults(struct cx_exchange *x, struct cx_faults *faults);
 enum cx_step_result api__openai_no_such_model(struct cx_exchange *x, struct cx_str model);
 

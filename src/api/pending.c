@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Embeds the documents that were stored while the embedding service failed. They wait in the
- * database (a document without a vector is one that waits), so that a restart loses none; here is only
- * who fetches them, a slice at a time, and how far it has come:
+ * database (a document without a vector is one that waits), so that a restart loses none; here is
+ * only who fetches them, a slice at a time, and how far it has come:
  *
  *   IDLE → READING      a slice of them, on the read lane
  *   READING → EMBEDDING a window of the slice: all of it, or a half, a quarter … where one was refused
@@ -10,8 +10,8 @@
  *   FILLING → EMBEDDING the next window, or → READING the next slice
  *   any → IDLE          nothing is left; or the service fails, and the timer will try again; or the end
  *
- * A document that the service refuses is passed over until it has another content, or until the next
- * start: the others do not wait for it.
+ * A document that the service refuses is passed over until it has another content, or until the
+ * next start: the others do not wait for it.
  *
  * Threads: loop; the …_work functions on lanes. One operation is under way at a time.
  */

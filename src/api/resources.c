@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The state's resources: all of them, one, putting and removing one. Reading goes over the read lane,
- * changing over the write lane.
+ * The state's resources: all of them, one, putting and removing one. Reading goes over the read
+ * lane, changing over the write lane.
  */
 #include "api/state_request.h"
 

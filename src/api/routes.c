@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * THE map: every endpoint is one line that says where it is, who may ask, how large a body it takes and how long it may take. What an endpoint does
- * stands in its own file as a table of steps.
+ * THE map: every endpoint is one line that says where it is, who may ask, how large a body it
+ * takes and how long it may take. What an endpoint does stands in its own file as a table of
+ * steps.
  */
 #include "api/api_internal.h"
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * POST /vector/search. The query becomes a vector where the mode wants one; if the embedding service
- * fails and the client did not insist on `semantic`, the answer comes by keyword and says so.
+ * POST /vector/search. The query becomes a vector where the mode wants one; if the embedding
+ * service fails and the client did not insist on `semantic`, the answer comes by keyword and says
+ * so.
  */
 #include "api/api_internal.h"
 

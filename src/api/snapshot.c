@@ -2,11 +2,11 @@
  *
  * GET /state/snapshot: the signed context pack.
  *
- * The pack that is served is ready-made bytes in memory, so most requests end in their first step. When
- * it is out of date one build runs on the write lane, whoever asks meanwhile waits for that same build.
- * Joining it is safe: the write lane does one thing after the other and its completions come in that
- * order, so a change that was acknowledged before a request came is never newer than a build that is
- * still under way when the request comes.
+ * The pack that is served is ready-made bytes in memory, so most requests end in their first step.
+ * When it is out of date one build runs on the write lane, whoever asks meanwhile waits for that
+ * same build. Joining it is safe: the write lane does one thing after the other and its
+ * completions come in that order, so a change that was acknowledged before a request came is never
+ * newer than a build that is still under way when the request comes.
  */
 #include "api/api_internal.h"
 

@@ -35,8 +35,8 @@ enum cx_step_result api__state_read(struct cx_exchange *x, cx_exchange_work_fn w
 /* what: a literal. Told as soon as work has stored something, also where the client has left. */
 enum cx_step_result api__state_change(struct cx_exchange *x, const char *what,
                                       cx_exchange_work_fn work);
-/* Worker, after a change that ended with status: the version that the loop must know before it serves
- * another pack. */
+/* Worker, after a change that ended with status: the version that the loop must know before it
+ * serves another pack. */
 enum cx_status api__state_changed_work(struct api__state_request *r, struct cx_db *db,
                                        enum cx_status status, struct cx_err *err);
 

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * The composition root: makes the rooms in order, lets them run, ends them in reverse. Main thread,
- * which becomes the loop thread; before the loop runs and after it has stopped, blocking is allowed.
+ * The composition root: makes the rooms in order, lets them run, ends them in reverse. Main
+ * thread, which becomes the loop thread; before the loop runs and after it has stopped, blocking
+ * is allowed.
  *
- * Order of making: log, data directory and its lock, keys and tokens, loop and lanes, store, events,
- * fetch, embedder, api, http and its listeners, then (on a lane, while /healthz already answers) the vector store.
+ * Order of making: log, data directory and its lock, keys and tokens, loop and lanes, store,
+ * events, fetch, embedder, api, http and its listeners, then (on a lane, while /healthz already
+ * answers) the vector store.
  */
 #include "app/app_internal.h"
 
@@ -104,12 +106,13 @@ static void prepare_process(void)
         files.rlim_cur = files.rlim_max;
         (void)setrlimit(RLIMIT_NOFILE, &files);
     }
-    /* A fixed threshold: large bodies are mapped by themselves and given back when they are freed, where
-     * glibc would otherwise learn to keep them. */
+    /* A fixed threshold: large bodies are mapped by themselves and given back when they are freed,
+     * where glibc would otherwise learn to keep them. */
     (void)mallopt(M_MMAP_THRESHOLD, LARGE_ALLOCATION_BYTES);
     (void)mallopt(M_TRIM_THRESHOLD, 2 * LARGE_ALLOCATION_BYTES);
     json_object_seed(0); /* before there are threads: the seed is jansson's one global */
-    /* A reload that is asked for before there is someone to hear of it waits, rather than ending us. */
+    /* A reload that is asked for before there is someone to hear of it waits, rather than ending
+     * us. */
     sigset_t hangup;
     (void)sigemptyset(&hangup);
     (void)sigaddset(&hangup, SIGHUP);
@@ -193,7 +196,8 @@ static enum cx_status make_store(struct app *app, struct cx_err *err)
         memcpy(migrations + count, rooms[i].rows, rooms[i].count * sizeof *migrations);
         count += rooms[i].count;
     }
-    /* Searches read on the cpu lane: with a connection for each thread of both lanes nobody waits for one. */
+    /* Searches read on the cpu lane: with a connection for each thread of both lanes nobody waits
+     * for one. */
     const struct cx_store_options options = {
         .path = app->config->data_database,
         .readers = app->config->lanes_read_threads + cpu_threads(app->config),

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Inside the app room: the running daemon, shared by app.c (who makes and ends the rooms) and life.c
- * (what happens in between: signals, reload, drain, watchdog).
+ * Inside the app room: the running daemon, shared by app.c (who makes and ends the rooms) and
+ * life.c (what happens in between: signals, reload, drain, watchdog).
  */
 #ifndef CORTEX_APP_INTERNAL_H
 #define CORTEX_APP_INTERNAL_H

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Makes the embedder that the configuration asks for: a provider, and in front of it the batcher with
- * its cache, retries and circuit breaker. Tokens are the context module's affair, the circuit's state the
- * health check's: siblings that know nothing of each other meet here.
+ * Makes the embedder that the configuration asks for: a provider, and in front of it the batcher
+ * with its cache, retries and circuit breaker. Tokens are the context module's affair, the
+ * circuit's state the health check's: siblings that know nothing of each other meet here.
  */
 #include "app/app_internal.h"
 
