@@ -81,6 +81,19 @@ double cx_stmt_real(const struct cx_stmt *s, int column);
 struct cx_str cx_stmt_text(const struct cx_stmt *s, int column); /* until the next step or reset */
 struct cx_str cx_stmt_blob(const struct cx_stmt *s, int column);
 
+/* ---- Words of a full text ----------------------------------------------------------------------
+ * Of FTS5 tables with tokenize='porter unicode61'.
+ */
+/* The terms of a text, in its order; borrowed for the call. A document's and a query's are cut alike. */
+typedef void (*cx_term_fn)(void *ctx, struct cx_str term);
+enum cx_status cx_db_terms(struct cx_db *db, struct cx_str text, cx_term_fn on_term, void *ctx,
+                           struct cx_err *err) CX_MUST_CHECK;
+/* Every row in which the word stands, ascending, and how many times. The word holds no '"' and makes
+ * one term. sql, a literal: SELECT cx_rows(T, ?2) FROM T WHERE T MATCH ?1 LIMIT 1 */
+typedef void (*cx_word_row_fn)(void *ctx, int64_t rowid, uint32_t times);
+enum cx_status cx_db_word_rows(struct cx_db *db, const char *sql, struct cx_str word,
+                               cx_word_row_fn on_row, void *ctx, struct cx_err *err) CX_MUST_CHECK;
+
 int64_t cx_db_last_rowid(const struct cx_db *db);
 int64_t cx_db_changes(const struct cx_db *db); /* rows of the last statement */
 enum cx_status cx_db_exec(struct cx_db *db, const char *sql, struct cx_err *err) CX_MUST_CHECK;

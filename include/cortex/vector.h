@@ -33,7 +33,6 @@ enum cx_status cx_vector_open(struct cx_db *db, const struct cx_vector_options *
 void cx_vector_free(struct cx_vector **v);
 
 /* ---- Documents --------------------------------------------------------------------------------- */
- */
 struct cx_document {
     struct cx_str doc_id; /* 1 to 512 bytes; cx_document_make_id where the client gave none */
     struct cx_str content;
@@ -123,7 +122,6 @@ enum cx_status cx_vector_fill(struct cx_vector *v, struct cx_db *db,
                               struct cx_err *err) CX_MUST_CHECK;
 
 /* ---- Search ------------------------------------------------------------------------------------ */
- */
 enum cx_search_mode { CX_SEARCH_SEMANTIC, CX_SEARCH_KEYWORD, CX_SEARCH_HYBRID };
 enum cx_search_include { CX_INCLUDE_CONTENT = 1, CX_INCLUDE_VECTOR = 2, CX_INCLUDE_SCORES = 4 };
 struct cx_search {

@@ -11,6 +11,8 @@
 #include "cortex/metrics.h"
 
 #define BYTES_A_TOKEN 3 /* where nobody counts */
+#define LOOK_UP_TEXTS                                                                              \
+    128 /* at most EMBED__LOOKUP_TEXTS: all that are found are given out at once */
 
 static void join(struct embed__text *t, struct embed__waiter *w);
 static bool take_remembered(struct embed__batcher *b, struct embed__waiter *w);
@@ -331,7 +333,7 @@ static void look_up_kind(struct embed__batcher *b, enum cx_embed_kind kind)
     if (b->look_up[kind] || looking->last == NULL || looking->last->asked) {
         return;
     }
-    const size_t most = looking->count < EMBED__LOOKUP_TEXTS ? looking->count : EMBED__LOOKUP_TEXTS;
+    const size_t most = looking->count < LOOK_UP_TEXTS ? looking->count : LOOK_UP_TEXTS;
     struct embed__found *found = calloc(most, sizeof *found);
     size_t count = 0;
     struct embed__text *t = looking->first;

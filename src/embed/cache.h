@@ -40,7 +40,7 @@ size_t embed__memory_bytes(const struct embed__memory *memory);
 
 /* ---- Disk ---- */
 
-#define EMBED__LOOKUP_TEXTS 128   /* in one job, and taken in one go */
+#define EMBED__LOOKUP_TEXTS 512   /* in one job: some 10 ms */
 #define EMBED__TOUCH_AFTER_S 3600 /* uses are noted at most so often */
 
 struct embed__disk;

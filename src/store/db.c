@@ -30,6 +30,9 @@ enum cx_status db__open(struct store__shared *shared, bool writes, struct cx_db 
         shared->path, &db->handle,
         mode | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE | SQLITE_OPEN_EXRESCODE, NULL);
     enum cx_status status = rc == SQLITE_OK ? configure(db, err) : db__fault(db, rc, err);
+    if (status == CX_OK) {
+        status = fulltext__open(db, err);
+    }
     if (status != CX_OK) {
         db__close(&db);
         return status;
@@ -46,6 +49,7 @@ void db__close(struct cx_db **at)
     }
     *at = NULL;
     stmt__free_all(db);
+    fulltext__close(db);
     if (db->handle != NULL) {
         if (db->writes && atomic_load(&db->shared->failed)) {
             (void)sqlite3_db_config(db->handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);

@@ -54,8 +54,10 @@ struct cx_db {
     struct cx_stmt *buckets[STORE__BUCKETS];
     unsigned stmt_count;
     uint64_t clock;
-    int wal_frames;      /* frames in the WAL after the last commit */
-    int checkpointed_at; /* the same when the WAL was last checkpointed */
+    fts5_tokenizer tokenizer_methods;
+    Fts5Tokenizer *tokenizer; /* porter around unicode61 */
+    int wal_frames;           /* frames in the WAL after the last commit */
+    int checkpointed_at;      /* the same when the WAL was last checkpointed */
 };
 
 enum cx_status db__open(struct store__shared *shared, bool writes, struct cx_db **out,
@@ -72,6 +74,8 @@ enum cx_status db__checkpoint(struct cx_db *db, int mode, struct cx_err *err) CX
 /* Ends every statement that is still being stepped. */
 void db__reset_statements(struct cx_db *db);
 void stmt__free_all(struct cx_db *db);
+enum cx_status fulltext__open(struct cx_db *db, struct cx_err *err) CX_MUST_CHECK;
+void fulltext__close(struct cx_db *db);
 
 enum cx_status migrate__run(struct cx_db *writer, const struct cx_store_options *options,
                             struct cx_err *err) CX_MUST_CHECK;

@@ -199,7 +199,8 @@ static void put_response(struct bytes *out, const char *body, size_t len)
 static void answer_embeddings(struct service *s, struct peer *c, const char *body, size_t len)
 {
     /* The length is known only when all is written: the head goes where room was left for it. */
-    static const char tail[] = "],\"model\":\"slow\",\"usage\":{\"prompt_tokens\":1,\"total_tokens\":1}}";
+    static const char tail[] =
+        "],\"model\":\"slow\",\"usage\":{\"prompt_tokens\":1,\"total_tokens\":1}}";
     static const char space[160] = "";
     char head[sizeof space];
     c->out.len = 0;
@@ -234,9 +235,9 @@ static void answer_control(struct service *s, struct peer *c, const char *path)
     unsigned long delay_ms = 0;
     c->out.len = 0;
     c->written = 0;
-    const int len = snprintf(text, sizeof text, "{\"calls\": %llu, \"texts\": %llu, \"active_most\": %u}",
-                             (unsigned long long)s->calls, (unsigned long long)s->texts,
-                             s->active_most);
+    const int len =
+        snprintf(text, sizeof text, "{\"calls\": %llu, \"texts\": %llu, \"active_most\": %u}",
+                 (unsigned long long)s->calls, (unsigned long long)s->texts, s->active_most);
     if (sscanf(path, "/reset/%lu", &delay_ms) == 1) {
         s->calls = s->texts = 0;
         s->active_most = s->active;
@@ -391,7 +392,8 @@ static void accept_all(struct service *s, int listener)
 static int listen_somewhere(void)
 {
     const int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    struct sockaddr_in address = { .sin_family = AF_INET,
+                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
     socklen_t len = sizeof address;
     if (fd < 0 || bind(fd, (const struct sockaddr *)&address, sizeof address) != 0 ||
         listen(fd, 4096) != 0 || getsockname(fd, (struct sockaddr *)&address, &len) != 0) {
