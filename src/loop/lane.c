@@ -1,32 +1,38 @@
 /* SPDX-License-Identifier: MIT
  *
- * Lanes: bounded shares of the worker pool. A lane hands at most `running` jobs to the pool; the
- * rest wait here, in two queues, until one comes back.
+ * Lanes: bounded shares of the worker pool. A lane has at most `running` runners in the pool. A
+ * runner begins with the job that it was started for and goes on with those that wait, in two
+ * queues, without asking the loop: it and the loop would spend more on waking each other than most
+ * jobs take.
  *
- *   submit --> WAITING --> POOLED --> done (CX_OK)
- *                 |           '-----> DROPPED, done (CX_CANCELLED): the pool had not begun it
- *                 '-----------------> DROPPED, done (CX_CANCELLED), by a task put off
+ *   submit --> WAITING --> BEGUN --> done (CX_OK)
+ *      |          '------> DROPPED, done (CX_CANCELLED), by a task put off
+ *      '-----> POOLED ---> BEGUN
+ *                 '------> DROPPED, done (CX_CANCELLED): the pool had not begun its runner
  *
- * Owns its jobs, and keeps some of them for the next submit. Loop thread, but for run_work, which
- * reads only what does not change while a job is in the pool.
+ * Owns its jobs and runners, and keeps some of them for the next submit. Between the loop and the
+ * runners stand the queues, the jobs that are done, the number of runners that take jobs, and the
+ * state of a job that is in a queue: these are touched under the lock, all else on the loop alone.
  */
 #include "internal.h"
 
 #include "cortex/metrics.h"
 
+#include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <uv.h>
 
 #define SPARE_JOBS_MAX 64
+#define COMPLETIONS_MOST 32 /* in one go: each may lead to an answer that is written */
 
-enum job_state { JOB_WAITING, JOB_POOLED, JOB_DROPPED };
+enum job_state { JOB_WAITING, JOB_POOLED, JOB_BEGUN, JOB_DROPPED };
 
 struct cx_job { /* owner: its lane */
-    uv_work_t request;
     struct loop__task task; /* the completion of a job that was dropped while it waited */
     struct cx_lane *lane;
+    struct runner *runner; /* POOLED */
     struct cx_job *next;
     struct cx_job *previous;
     enum cx_priority priority;
@@ -37,22 +43,37 @@ struct cx_job { /* owner: its lane */
     uint64_t submitted_ns;
 };
 
+struct runner { /* owner: its lane */
+    uv_work_t request;
+    struct cx_lane *lane;
+    struct cx_job *first;
+    struct runner *next; /* among the spare */
+};
+
 struct job_queue {
     struct cx_job *first;
     struct cx_job *last;
 };
 
-struct cx_lane { /* owner: who made it */
+struct cx_lane { /* owner: who made it, then its closing handle and its last runner */
     struct cx_loop *loop;
     unsigned running_max;
     size_t waiting_max;
     bool background;
-    size_t running;
-    size_t waiting;
-    size_t dropped;             /* taken out of a queue, not yet completed */
-    struct job_queue queues[2]; /* by priority */
+    bool freed;
+    bool closed;           /* the handle */
+    size_t open;           /* jobs neither completed nor dropped */
+    size_t dropped;        /* not yet completed */
+    size_t runners;        /* in the pool, or on their way back */
+    uv_async_t news;       /* jobs are done */
+    struct loop__task more; /* of them, after COMPLETIONS_MOST */
     struct cx_job *spare;
     size_t spare_count;
+    struct runner *spare_runners;
+    pthread_mutex_t lock;
+    struct job_queue queues[2]; /* by priority */
+    struct job_queue done;
+    unsigned takers; /* runners that look for another job after this one */
     struct cx_series *running_now;
     struct cx_series *waiting_now;
     struct cx_series *completed;
@@ -60,16 +81,23 @@ struct cx_lane { /* owner: who made it */
     struct cx_series *wait;
 };
 
-static struct cx_job *take_job(struct cx_lane *lane);
+static struct cx_job *take_spare(struct cx_lane *lane);
 static void keep_job(struct cx_lane *lane, struct cx_job *job);
-static void append_job(struct cx_lane *lane, struct cx_job *job);
-static void unlink_job(struct cx_lane *lane, struct cx_job *job);
-static void start_job(struct cx_lane *lane, struct cx_job *job);
-static void start_waiting(struct cx_lane *lane);
+static void append_job(struct job_queue *queue, struct cx_job *job);
+static void unlink_job(struct job_queue *queue, struct cx_job *job);
+static void start_runner(struct cx_lane *lane, struct cx_job *job);
 static void run_work(uv_work_t *request);
-static void on_worked(uv_work_t *request, int code);
+static struct cx_job *next_job(struct cx_lane *lane, struct cx_job *done);
+static void on_news(uv_async_t *news);
+static void on_more(void *ctx);
+static void on_runner_back(uv_work_t *request, int code);
+static void replace_runner(struct cx_lane *lane);
+static void complete_some(struct cx_lane *lane);
 static void on_dropped(void *ctx);
 static void complete_job(struct cx_job *job, enum cx_status status);
+static void show(const struct cx_lane *lane);
+static void on_news_closed(uv_handle_t *handle);
+static void end_if_over(struct cx_lane *lane);
 
 void cx_lane_new(struct cx_loop *loop, const struct cx_lane_options *options, struct cx_lane **out)
 {
@@ -81,6 +109,12 @@ void cx_lane_new(struct cx_loop *loop, const struct cx_lane_options *options, st
     lane->waiting_max = options->waiting;
     /* Whoever gave the process another class meant all of it. */
     lane->background = options->background && sched_getscheduler(0) == SCHED_OTHER;
+    lane->more.run = on_more;
+    lane->more.ctx = lane;
+    CX_CHECK(pthread_mutex_init(&lane->lock, NULL) == 0);
+    CX_CHECK(uv_async_init(cx_loop_uv(loop), &lane->news, on_news) == 0);
+    lane->news.data = lane;
+    uv_unref((uv_handle_t *)&lane->news); /* a runner in the pool keeps the loop going */
 
     char label[64];
     (void)snprintf(label, sizeof(label), "lane=\"%s\"", options->name);
@@ -100,44 +134,78 @@ void cx_lane_free(struct cx_lane **lane)
     }
     CX_ASSERT_LOOP();
     *lane = NULL;
-    CX_CHECK(gone->running == 0 && gone->waiting == 0 && gone->dropped == 0);
-    while (gone->spare != NULL) {
-        struct cx_job *job = gone->spare;
-        gone->spare = job->next;
-        free(job);
-    }
-    free(gone);
+    CX_CHECK(gone->open == 0 && gone->dropped == 0);
+    gone->freed = true;
+    loop__defer_cancel(&gone->more);
+    uv_close((uv_handle_t *)&gone->news, on_news_closed);
 }
 
+static void on_news_closed(uv_handle_t *handle)
+{
+    struct cx_lane *lane = handle->data;
+    lane->closed = true;
+    end_if_over(lane);
+}
+
+/* A runner may still be on its way back from the last job. */
+static void end_if_over(struct cx_lane *lane)
+{
+    if (!lane->closed || lane->runners > 0) {
+        return;
+    }
+    while (lane->spare != NULL) {
+        struct cx_job *job = lane->spare;
+        lane->spare = job->next;
+        free(job);
+    }
+    while (lane->spare_runners != NULL) {
+        struct runner *runner = lane->spare_runners;
+        lane->spare_runners = runner->next;
+        free(runner);
+    }
+    CX_CHECK(pthread_mutex_destroy(&lane->lock) == 0);
+    free(lane);
+}
+
+/* As the loop knows it: what has run counts until it is completed. */
 size_t cx_lane_running(const struct cx_lane *lane)
 {
-    return lane->running;
+    return lane->open < lane->running_max ? lane->open : lane->running_max;
 }
 
 size_t cx_lane_waiting(const struct cx_lane *lane)
 {
-    return lane->waiting;
+    return lane->open - cx_lane_running(lane);
 }
 
 enum cx_status cx_lane_submit(struct cx_lane *lane, enum cx_priority priority, cx_work_fn work,
                               cx_done_fn on_done, void *arg, struct cx_job **out)
 {
     CX_ASSERT_LOOP();
-    const bool free_worker = lane->running < lane->running_max;
-    if (!free_worker && lane->waiting >= lane->waiting_max) {
+    if (lane->open >= lane->running_max && cx_lane_waiting(lane) >= lane->waiting_max) {
         cx_counter_add(lane->refused, 1);
         return CX_OVERLOADED;
     }
-    struct cx_job *job = take_job(lane);
+    struct cx_job *job = take_spare(lane);
     job->priority = priority;
+    job->state = JOB_WAITING;
     job->work = work;
     job->on_done = on_done;
     job->arg = arg;
     job->submitted_ns = cx_clock_mono_ns();
-    if (free_worker) {
-        start_job(lane, job);
+    lane->open++;
+    show(lane);
+    CX_CHECK(pthread_mutex_lock(&lane->lock) == 0);
+    const bool starts = lane->takers < lane->running_max;
+    if (starts) {
+        lane->takers++;
+        job->state = JOB_POOLED;
     } else {
-        append_job(lane, job);
+        append_job(&lane->queues[priority], job);
+    }
+    CX_CHECK(pthread_mutex_unlock(&lane->lock) == 0);
+    if (starts) {
+        start_runner(lane, job);
     }
     if (out != NULL) {
         *out = job;
@@ -149,91 +217,196 @@ void cx_job_cancel(struct cx_job *job)
 {
     CX_ASSERT_LOOP();
     struct cx_lane *lane = job->lane;
-    if (job->state == JOB_WAITING) {
-        unlink_job(lane, job);
+    CX_CHECK(pthread_mutex_lock(&lane->lock) == 0);
+    const enum job_state state = job->state;
+    if (state == JOB_WAITING) {
+        unlink_job(&lane->queues[job->priority], job);
         job->state = JOB_DROPPED;
+    }
+    CX_CHECK(pthread_mutex_unlock(&lane->lock) == 0);
+    if (state == JOB_WAITING) {
+        lane->open--;
         lane->dropped++;
+        show(lane);
         loop__defer(lane->loop, &job->task);
-    } else if (job->state == JOB_POOLED && uv_cancel((uv_req_t *)&job->request) == 0) {
-        job->state = JOB_DROPPED;
+    } else if (state == JOB_POOLED) {
+        (void)uv_cancel((uv_req_t *)&job->runner->request); /* on_runner_back says how it went */
     }
 }
 
 /* ---- From submit to completion --------------------------------------------------------------- */
 
-static void start_job(struct cx_lane *lane, struct cx_job *job)
+static void start_runner(struct cx_lane *lane, struct cx_job *job)
 {
-    job->state = JOB_POOLED;
-    lane->running++;
-    cx_gauge_set(lane->running_now, (double)lane->running);
-    CX_CHECK(uv_queue_work(cx_loop_uv(lane->loop), &job->request, run_work, on_worked) == 0);
+    struct runner *runner = lane->spare_runners;
+    if (runner != NULL) {
+        lane->spare_runners = runner->next;
+    } else {
+        runner = cx_alloc(sizeof(*runner));
+        runner->lane = lane;
+        runner->request.data = runner;
+    }
+    runner->first = job;
+    job->runner = runner;
+    lane->runners++;
+    CX_CHECK(uv_queue_work(cx_loop_uv(lane->loop), &runner->request, run_work, on_runner_back) ==
+             0);
 }
 
 static void run_work(uv_work_t *request)
 {
-    const struct cx_job *job = request->data;
-    const struct cx_lane *lane = job->lane;
-    cx_histogram_observe(lane->wait, (double)(cx_clock_mono_ns() - job->submitted_ns) / 1e9);
+    struct runner *runner = request->data;
+    struct cx_lane *lane = runner->lane;
     const struct sched_param none = { 0 };
+    struct cx_job *job = runner->first;
     loop__mark_worker(true);
     if (lane->background) {
         (void)sched_setscheduler(0, SCHED_BATCH, &none);
     }
-    job->work(job->arg);
+    CX_CHECK(pthread_mutex_lock(&lane->lock) == 0);
+    job->state = JOB_BEGUN;
+    runner->first = NULL;
+    CX_CHECK(pthread_mutex_unlock(&lane->lock) == 0);
+    while (job != NULL) {
+        cx_histogram_observe(lane->wait, (double)(cx_clock_mono_ns() - job->submitted_ns) / 1e9);
+        job->work(job->arg);
+        job = next_job(lane, job);
+    }
     if (lane->background) {
         (void)sched_setscheduler(0, SCHED_OTHER, &none);
     }
     loop__mark_worker(false);
 }
 
-static void on_worked(uv_work_t *request, int code)
+/* Hands in what is done and takes what waits. With nothing there the runner takes no more: who
+ * submits from now on starts another. */
+static struct cx_job *next_job(struct cx_lane *lane, struct cx_job *done)
 {
-    struct cx_job *job = request->data;
-    struct cx_lane *lane = job->lane;
-    lane->running--;
-    if (code == 0) {
-        cx_counter_add(lane->completed, 1);
+    CX_CHECK(pthread_mutex_lock(&lane->lock) == 0);
+    append_job(&lane->done, done);
+    struct job_queue *queue = &lane->queues[CX_PRIORITY_HIGH];
+    if (queue->first == NULL) {
+        queue = &lane->queues[CX_PRIORITY_NORMAL];
     }
-    complete_job(job, code == 0 ? CX_OK : CX_CANCELLED);
+    struct cx_job *job = queue->first;
+    if (job != NULL) {
+        unlink_job(queue, job);
+        job->state = JOB_BEGUN;
+    } else {
+        lane->takers--;
+    }
+    CX_CHECK(pthread_mutex_unlock(&lane->lock) == 0);
+    /* The lane is there as long as this runner is not back. */
+    (void)uv_async_send(&lane->news);
+    return job;
+}
+
+static void on_news(uv_async_t *news)
+{
+    complete_some(news->data);
+}
+
+static void on_more(void *ctx)
+{
+    complete_some(ctx);
+}
+
+/* The loop might have nothing else to stay for than this runner: what it has done is looked at
+ * before it is let go. */
+static void on_runner_back(uv_work_t *request, int code)
+{
+    struct runner *runner = request->data;
+    struct cx_lane *lane = runner->lane;
+    struct cx_job *job = runner->first;
+    runner->next = lane->spare_runners;
+    lane->spare_runners = runner;
+    if (code != 0) {
+        runner->first = NULL;
+        replace_runner(lane);
+    }
+    if (code != 0) {
+        complete_job(job, CX_CANCELLED);
+    } else if (!lane->freed) {
+        complete_some(lane);
+    }
+    lane->runners--;
+    end_if_over(lane);
+}
+
+/* It was dropped with its first job: others may have come to wait for it. */
+static void replace_runner(struct cx_lane *lane)
+{
+    CX_CHECK(pthread_mutex_lock(&lane->lock) == 0);
+    struct job_queue *queue = &lane->queues[CX_PRIORITY_HIGH];
+    if (queue->first == NULL) {
+        queue = &lane->queues[CX_PRIORITY_NORMAL];
+    }
+    struct cx_job *job = queue->first;
+    if (job != NULL) {
+        unlink_job(queue, job);
+        job->state = JOB_POOLED;
+    } else {
+        lane->takers--;
+    }
+    CX_CHECK(pthread_mutex_unlock(&lane->lock) == 0);
+    if (job != NULL) {
+        start_runner(lane, job);
+    }
+}
+
+static void complete_some(struct cx_lane *lane)
+{
+    lane->runners++; /* on_done may free the lane */
+    for (size_t i = 0; i < COMPLETIONS_MOST && !lane->freed; i++) {
+        CX_CHECK(pthread_mutex_lock(&lane->lock) == 0);
+        struct cx_job *job = lane->done.first;
+        if (job != NULL) {
+            unlink_job(&lane->done, job);
+        }
+        CX_CHECK(pthread_mutex_unlock(&lane->lock) == 0);
+        if (job == NULL) {
+            break;
+        }
+        cx_counter_add(lane->completed, 1);
+        complete_job(job, CX_OK);
+    }
+    if (!lane->freed && lane->done.first != NULL) {
+        loop__defer(lane->loop, &lane->more);
+    }
+    lane->runners--;
+    end_if_over(lane);
 }
 
 static void on_dropped(void *ctx)
 {
     struct cx_job *job = ctx;
     job->lane->dropped--;
+    job->lane->open++; /* complete_job takes it back */
     complete_job(job, CX_CANCELLED);
 }
 
-/* on_done comes last: it may free the lane, and the worker is busy again by then. */
+/* on_done comes last: it may free the lane. */
 static void complete_job(struct cx_job *job, enum cx_status status)
 {
     struct cx_lane *lane = job->lane;
     const cx_done_fn on_done = job->on_done;
     void *arg = job->arg;
+    lane->open--;
     keep_job(lane, job);
-    start_waiting(lane);
-    cx_gauge_set(lane->running_now, (double)lane->running);
+    show(lane);
     on_done(arg, status);
 }
 
-static void start_waiting(struct cx_lane *lane)
+static void show(const struct cx_lane *lane)
 {
-    while (lane->running < lane->running_max && lane->waiting > 0) {
-        struct cx_job *job = lane->queues[CX_PRIORITY_HIGH].first;
-        if (job == NULL) {
-            job = lane->queues[CX_PRIORITY_NORMAL].first;
-        }
-        unlink_job(lane, job);
-        start_job(lane, job);
-    }
+    cx_gauge_set(lane->running_now, (double)cx_lane_running(lane));
+    cx_gauge_set(lane->waiting_now, (double)cx_lane_waiting(lane));
 }
 
 /* ---- Queues and spare jobs ------------------------------------------------------------------- */
 
-static void append_job(struct cx_lane *lane, struct cx_job *job)
+static void append_job(struct job_queue *queue, struct cx_job *job)
 {
-    struct job_queue *queue = &lane->queues[job->priority];
-    job->state = JOB_WAITING;
     job->next = NULL;
     job->previous = queue->last;
     if (queue->last != NULL) {
@@ -242,13 +415,10 @@ static void append_job(struct cx_lane *lane, struct cx_job *job)
         queue->first = job;
     }
     queue->last = job;
-    lane->waiting++;
-    cx_gauge_set(lane->waiting_now, (double)lane->waiting);
 }
 
-static void unlink_job(struct cx_lane *lane, struct cx_job *job)
+static void unlink_job(struct job_queue *queue, struct cx_job *job)
 {
-    struct job_queue *queue = &lane->queues[job->priority];
     if (job->previous != NULL) {
         job->previous->next = job->next;
     } else {
@@ -260,11 +430,9 @@ static void unlink_job(struct cx_lane *lane, struct cx_job *job)
         queue->last = job->previous;
     }
     job->next = job->previous = NULL;
-    lane->waiting--;
-    cx_gauge_set(lane->waiting_now, (double)lane->waiting);
 }
 
-static struct cx_job *take_job(struct cx_lane *lane)
+static struct cx_job *take_spare(struct cx_lane *lane)
 {
     struct cx_job *job = lane->spare;
     if (job != NULL) {
@@ -275,7 +443,6 @@ static struct cx_job *take_job(struct cx_lane *lane)
     }
     job = cx_alloc(sizeof(*job));
     job->lane = lane;
-    job->request.data = job;
     job->task.run = on_dropped;
     job->task.ctx = job;
     return job;
