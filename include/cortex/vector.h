@@ -104,7 +104,8 @@ struct cx_vector_waiting {
 struct cx_vector_pending {
     struct cx_vector_waiting *items; /* ascending by id; they borrow from text */
     size_t count;
-    int64_t last; /* the last id that was looked at: `after` of the next call; 0 = the end is reached */
+    int64_t
+        last; /* the last id that was looked at: `after` of the next call; 0 = the end is reached */
     char *text;
 };
 /* Pending documents with an id over `after`: at most `limit`, and only the first where they have
@@ -128,7 +129,8 @@ struct cx_search {
     struct cx_str query; /* may be empty where vector is given */
     const float *vector; /* of the query, length 1; NULL in keyword mode */
     unsigned dimension;
-    bool own_vector; /* the client brought it: CX_CONFLICT without where the documents' are so too */
+    bool
+        own_vector; /* the client brought it: CX_CONFLICT without where the documents' are so too */
     size_t top_k;
     enum cx_search_mode mode;
     bool has_min_score;

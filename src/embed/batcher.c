@@ -10,7 +10,7 @@
 #include "cortex/metrics.h"
 
 #define TABLE_TEXTS 4 /* a bucket, when the queue is full */
-#define TELL_MOST 64  /* callers, at one go: each may go on to do some 20 us of work */
+#define TELL_MOST 32  /* callers, at one go: each may go on to do some 20 us of work */
 #define NEVER UINT64_MAX
 
 static enum cx_status check_options(const struct cx_batcher_options *o, struct cx_err *err);

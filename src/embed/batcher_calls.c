@@ -15,9 +15,9 @@
 
 /* Of vectors, copied at one go: of one answer, and of all. With what those do who get them, well
  * below a millisecond. */
-#define SLICE_BYTES ((size_t)64 * 1024)
-#define TURN_BYTES ((size_t)256 * 1024)
-#define WAITER_BYTES 512 /* what each counts for, beside its vector */
+#define SLICE_BYTES ((size_t)32 * 1024)
+#define TURN_BYTES ((size_t)128 * 1024)
+#define WAITER_BYTES 256 /* what each counts for, beside its vector */
 #define GRACE_MS 250     /* a call outlives its last caller's deadline: whose it is is then clear */
 #define MEMORY_TEXTS 256 /* a larger batch of documents passes the cache in memory by */
 #define COPY_TEXTS 32    /* are copied without a thought */

@@ -38,8 +38,8 @@ bool judge__head(struct cx_exchange *x)
     /* Looked up before its turn, because the route decides in which shape refusals are told. */
     (void)router__find(x->http->router, x->request.method, x->request.path, &match);
     x->openai = match.openai;
-    return judge_target(x) && judge_asker(x) && judge_route(x, &match) && judge_server(x) && judge_token(x) &&
-           judge_rate(x) && judge_body(x);
+    return judge_target(x) && judge_asker(x) && judge_route(x, &match) && judge_server(x) &&
+           judge_token(x) && judge_rate(x) && judge_body(x);
 }
 
 static bool refuse(struct cx_exchange *x, enum cx_status status, const char *text)

@@ -25,11 +25,11 @@
 #include <uv.h>
 
 #define SPARE_JOBS_MAX 64
-#define COMPLETIONS_MOST 32 /* in one go: each may lead to an answer that is written */
+#define COMPLETIONS_MOST 16 /* in one go: each may lead to an answer that is written */
 
 enum job_state { JOB_WAITING, JOB_POOLED, JOB_BEGUN, JOB_DROPPED };
 
-struct cx_job { /* owner: its lane */
+struct cx_job {             /* owner: its lane */
     struct loop__task task; /* the completion of a job that was dropped while it waited */
     struct cx_lane *lane;
     struct runner *runner; /* POOLED */
@@ -55,17 +55,17 @@ struct job_queue {
     struct cx_job *last;
 };
 
-struct cx_lane { /* owner: who made it, then its closing handle and its last runner */
+struct cx_lane { /* owner: who made it; once freed, the last that holds it */
     struct cx_loop *loop;
     unsigned running_max;
     size_t waiting_max;
     bool background;
     bool freed;
-    bool closed;           /* the handle */
-    size_t open;           /* jobs neither completed nor dropped */
-    size_t dropped;        /* not yet completed */
-    size_t runners;        /* in the pool, or on their way back */
-    uv_async_t news;       /* jobs are done */
+    bool closed;            /* the handle */
+    size_t open;            /* jobs neither completed nor dropped */
+    size_t dropped;         /* not yet completed */
+    size_t holds;           /* runners that are not back, and the loop while it completes jobs */
+    uv_async_t news;        /* jobs are done */
     struct loop__task more; /* of them, after COMPLETIONS_MOST */
     struct cx_job *spare;
     size_t spare_count;
@@ -88,6 +88,7 @@ static void unlink_job(struct job_queue *queue, struct cx_job *job);
 static void start_runner(struct cx_lane *lane, struct cx_job *job);
 static void run_work(uv_work_t *request);
 static struct cx_job *next_job(struct cx_lane *lane, struct cx_job *done);
+static struct cx_job *take_waiting(struct cx_lane *lane, enum job_state state);
 static void on_news(uv_async_t *news);
 static void on_more(void *ctx);
 static void on_runner_back(uv_work_t *request, int code);
@@ -150,7 +151,7 @@ static void on_news_closed(uv_handle_t *handle)
 /* A runner may still be on its way back from the last job. */
 static void end_if_over(struct cx_lane *lane)
 {
-    if (!lane->closed || lane->runners > 0) {
+    if (!lane->closed || lane->holds > 0) {
         return;
     }
     while (lane->spare != NULL) {
@@ -229,8 +230,8 @@ void cx_job_cancel(struct cx_job *job)
         lane->dropped++;
         show(lane);
         loop__defer(lane->loop, &job->task);
-    } else if (state == JOB_POOLED) {
-        (void)uv_cancel((uv_req_t *)&job->runner->request); /* on_runner_back says how it went */
+    } else if (state == JOB_POOLED && uv_cancel((uv_req_t *)&job->runner->request) == 0) {
+        job->state = JOB_DROPPED; /* the runner comes back without having begun */
     }
 }
 
@@ -248,7 +249,7 @@ static void start_runner(struct cx_lane *lane, struct cx_job *job)
     }
     runner->first = job;
     job->runner = runner;
-    lane->runners++;
+    lane->holds++;
     CX_CHECK(uv_queue_work(cx_loop_uv(lane->loop), &runner->request, run_work, on_runner_back) ==
              0);
 }
@@ -278,12 +279,22 @@ static void run_work(uv_work_t *request)
     loop__mark_worker(false);
 }
 
-/* Hands in what is done and takes what waits. With nothing there the runner takes no more: who
- * submits from now on starts another. */
+/* Hands in what is done and takes what waits. */
 static struct cx_job *next_job(struct cx_lane *lane, struct cx_job *done)
 {
     CX_CHECK(pthread_mutex_lock(&lane->lock) == 0);
     append_job(&lane->done, done);
+    struct cx_job *job = take_waiting(lane, JOB_BEGUN);
+    CX_CHECK(pthread_mutex_unlock(&lane->lock) == 0);
+    /* The lane is there as long as this runner is not back. */
+    (void)uv_async_send(&lane->news);
+    return job;
+}
+
+/* Under the lock. With nothing there the runner takes no more: who submits from now on starts
+ * another. */
+static struct cx_job *take_waiting(struct cx_lane *lane, enum job_state state)
+{
     struct job_queue *queue = &lane->queues[CX_PRIORITY_HIGH];
     if (queue->first == NULL) {
         queue = &lane->queues[CX_PRIORITY_NORMAL];
@@ -291,13 +302,10 @@ static struct cx_job *next_job(struct cx_lane *lane, struct cx_job *done)
     struct cx_job *job = queue->first;
     if (job != NULL) {
         unlink_job(queue, job);
-        job->state = JOB_BEGUN;
+        job->state = state;
     } else {
         lane->takers--;
     }
-    CX_CHECK(pthread_mutex_unlock(&lane->lock) == 0);
-    /* The lane is there as long as this runner is not back. */
-    (void)uv_async_send(&lane->news);
     return job;
 }
 
@@ -318,18 +326,17 @@ static void on_runner_back(uv_work_t *request, int code)
     struct runner *runner = request->data;
     struct cx_lane *lane = runner->lane;
     struct cx_job *job = runner->first;
+    runner->first = NULL;
     runner->next = lane->spare_runners;
     lane->spare_runners = runner;
     if (code != 0) {
-        runner->first = NULL;
         replace_runner(lane);
-    }
-    if (code != 0) {
+        lane->open--;
         complete_job(job, CX_CANCELLED);
-    } else if (!lane->freed) {
+    } else {
         complete_some(lane);
     }
-    lane->runners--;
+    lane->holds--;
     end_if_over(lane);
 }
 
@@ -337,17 +344,7 @@ static void on_runner_back(uv_work_t *request, int code)
 static void replace_runner(struct cx_lane *lane)
 {
     CX_CHECK(pthread_mutex_lock(&lane->lock) == 0);
-    struct job_queue *queue = &lane->queues[CX_PRIORITY_HIGH];
-    if (queue->first == NULL) {
-        queue = &lane->queues[CX_PRIORITY_NORMAL];
-    }
-    struct cx_job *job = queue->first;
-    if (job != NULL) {
-        unlink_job(queue, job);
-        job->state = JOB_POOLED;
-    } else {
-        lane->takers--;
-    }
+    struct cx_job *job = take_waiting(lane, JOB_POOLED);
     CX_CHECK(pthread_mutex_unlock(&lane->lock) == 0);
     if (job != NULL) {
         start_runner(lane, job);
@@ -356,8 +353,9 @@ static void replace_runner(struct cx_lane *lane)
 
 static void complete_some(struct cx_lane *lane)
 {
-    lane->runners++; /* on_done may free the lane */
-    for (size_t i = 0; i < COMPLETIONS_MOST && !lane->freed; i++) {
+    lane->holds++; /* on_done may free the lane */
+    size_t left = COMPLETIONS_MOST;
+    for (; left > 0 && !lane->freed; left--) {
         CX_CHECK(pthread_mutex_lock(&lane->lock) == 0);
         struct cx_job *job = lane->done.first;
         if (job != NULL) {
@@ -368,12 +366,13 @@ static void complete_some(struct cx_lane *lane)
             break;
         }
         cx_counter_add(lane->completed, 1);
+        lane->open--;
         complete_job(job, CX_OK);
     }
-    if (!lane->freed && lane->done.first != NULL) {
+    if (left == 0 && !lane->freed) {
         loop__defer(lane->loop, &lane->more);
     }
-    lane->runners--;
+    lane->holds--;
     end_if_over(lane);
 }
 
@@ -381,7 +380,6 @@ static void on_dropped(void *ctx)
 {
     struct cx_job *job = ctx;
     job->lane->dropped--;
-    job->lane->open++; /* complete_job takes it back */
     complete_job(job, CX_CANCELLED);
 }
 
@@ -391,7 +389,6 @@ static void complete_job(struct cx_job *job, enum cx_status status)
     struct cx_lane *lane = job->lane;
     const cx_done_fn on_done = job->on_done;
     void *arg = job->arg;
-    lane->open--;
     keep_job(lane, job);
     show(lane);
     on_done(arg, status);

@@ -256,6 +256,9 @@ static enum cx_status put_one(struct cx_vector *v, struct cx_db *db, const struc
             status = vector__row_update_fields(db, doc, stored.id, now_us, err);
         }
     }
+    if (status == CX_OK && !same_content) {
+        status = vector__words_of(v, db, doc->content, &entry.words, err);
+    }
     if (status == CX_OK && entry.vector != NULL) {
         status = vector__row_write_vector(db, stored.id, entry.vector, doc->dimension, err);
     } else if (status == CX_OK && !same_content && stored.has_vector) {

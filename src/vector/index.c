@@ -37,6 +37,10 @@ void vector__entry_free(struct vector__entry *entry)
     free(entry->doc_id);
     free(entry->facets);
     free(entry->vector);
+    if (entry->words != NULL) {
+        vector__words_free(entry->words);
+        free(entry->words);
+    }
     *entry = (struct vector__entry){ 0 };
 }
 
@@ -48,6 +52,7 @@ size_t vector__entry_bytes(const struct vector__entry *entry)
 void vector__index_init(struct vector__index *index)
 {
     *index = (struct vector__index){ 0 };
+    vector__postings_init(&index->postings);
     /* Searches come in a steady stream: a writer that had to wait for a gap in it would starve. */
     pthread_rwlockattr_t attributes;
     CX_CHECK(pthread_rwlockattr_init(&attributes) == 0);
@@ -64,6 +69,7 @@ void vector__index_free(struct vector__index *index)
         free(vector__index_slot(index, i)->facets);
     }
     free_blocks(index);
+    vector__postings_free(&index->postings);
     free(index->blocks);
     free(index->slabs);
     free(index->free_slots);
@@ -75,6 +81,9 @@ void vector__index_set_dimension(struct vector__index *index, unsigned dimension
 {
     CX_CHECK(index->live == 0);
     free_blocks(index);
+    vector__postings_clear(&index->postings); /* slots begin anew, and their epochs */
+    index->postings.version++;
+    index->words = 0;
     index->slot_end = 0;
     index->free_count = 0;
     index->dimension = dimension;
@@ -138,6 +147,9 @@ void vector__index_set(struct vector__index *index, struct vector__entry *entry)
     if (entry->vector != NULL || entry->pending) {
         set_pending(index, at, entry->vector == NULL);
     }
+    if (entry->words != NULL) {
+        vector__index_set_text(index, at, entry->words);
+    }
     vector__entry_free(entry);
 }
 
@@ -160,6 +172,7 @@ void vector__index_remove(struct vector__index *index, int64_t rowid)
     free(slot->doc_id);
     free(slot->facets);
     set_pending(index, at, false);
+    vector__index_drop_text(index, at);
     *slot = (struct vector__slot){ 0 };
     clear_row(index, at, -INFINITY);
     map_remove(index, rowid);
@@ -178,17 +191,12 @@ size_t vector__index_find(const struct vector__index *index, int64_t rowid)
     return entry != NULL ? entry->slot : VECTOR__NO_SLOT;
 }
 
-size_t vector__index_bytes(const struct vector__index *index)
-{
-    return vector__index_bytes_with(index, 0);
-}
-
 size_t vector__index_bytes_with(const struct vector__index *index, size_t added)
 {
     const size_t new_slots = added > index->free_count ? added - index->free_count : 0;
     const size_t slot_bytes = index->stride * sizeof(float) + index->coarse_stride +
-                              2 * sizeof(float) + sizeof(struct vector__slot) +
-                              2 * sizeof(struct vector__map_entry);
+                              2 * sizeof(float) + sizeof(uint32_t) + sizeof(uint16_t) +
+                              sizeof(struct vector__slot) + 2 * sizeof(struct vector__map_entry);
     return (index->slot_end + new_slots) * slot_bytes + index->extra_bytes;
 }
 

@@ -15,6 +15,7 @@
 
 #include "coarse.h"
 #include "cortex/base.h"
+#include "postings.h"
 
 #define VECTOR__BLOCK_ROWS 1024
 
@@ -29,7 +30,9 @@ struct vector__block {
     float *rows;     /* VECTOR__BLOCK_ROWS × stride, aligned to VECTOR__ALIGN */
     uint8_t *coarse; /* VECTOR__BLOCK_ROWS × coarse_stride, likewise; in a slab */
     float scales[VECTOR__BLOCK_ROWS];
-    float errors[VECTOR__BLOCK_ROWS]; /* -INFINITY where no document is */
+    float errors[VECTOR__BLOCK_ROWS];     /* -INFINITY where no document is */
+    uint32_t lengths[VECTOR__BLOCK_ROWS]; /* words of the text */
+    uint16_t epochs[VECTOR__BLOCK_ROWS];  /* of the slot's text (postings.h) */
     struct vector__slot slots[VECTOR__BLOCK_ROWS];
 };
 struct vector__map_entry {
@@ -38,6 +41,8 @@ struct vector__map_entry {
 };
 struct vector__index {
     pthread_rwlock_t lock;
+    struct vector__postings postings;
+    size_t bytes_max;   /* of all of it: postings take what is left, or an eighth */
     unsigned dimension; /* 0 = not known yet: whatever is in is pending */
     size_t stride;      /* floats from row to row */
     size_t coarse_stride;
@@ -55,6 +60,7 @@ struct vector__index {
     size_t live;
     size_t pending;     /* of these */
     size_t extra_bytes; /* ids and facets */
+    uint64_t words;     /* lengths of all texts */
 };
 
 /* What a document brings into the index. Owned by whoever holds it, until vector__index_set. */
@@ -65,6 +71,7 @@ struct vector__entry {
     size_t facet_count;
     float *vector; /* dimension floats of length 0 or 1; NULL = the row stays as it is */
     bool pending;  /* without a vector: it has none, or none any more */
+    struct vector__words *words; /* of its text; NULL = the text stays as it is */
 };
 void vector__entry_free(struct vector__entry *entry); /* what it holds */
 size_t vector__entry_bytes(const struct vector__entry *entry);
@@ -84,10 +91,16 @@ void vector__index_set(struct vector__index *index, struct vector__entry *entry)
 /* A pending document's vector, dimension floats, has come. The caller has the lock for writing. */
 void vector__index_fill(struct vector__index *index, int64_t rowid, const float *vector);
 void vector__index_remove(struct vector__index *index, int64_t rowid);
+/* Of a text that is in FTS5 already. The caller has the lock for writing, or the index to itself. */
+void vector__index_set_length(struct vector__index *index, size_t slot, uint32_t length);
+void vector__index_set_text(struct vector__index *index, size_t slot,
+                            const struct vector__words *words);
+void vector__index_drop_text(struct vector__index *index, size_t slot);
+/* What postings may take as things stand. */
+size_t vector__index_postings_max(const struct vector__index *index);
 #define VECTOR__NO_SLOT SIZE_MAX
 size_t vector__index_find(const struct vector__index *index, int64_t rowid);
-size_t vector__index_bytes(const struct vector__index *index);
-/* With `added` more documents, without what their entries hold. */
+/* With `added` more documents, without what their entries hold, and without postings, which give way. */
 size_t vector__index_bytes_with(const struct vector__index *index, size_t added);
 
 static inline struct vector__slot *vector__index_slot(const struct vector__index *index,
@@ -100,6 +113,14 @@ static inline struct vector__coarse_rows vector__index_coarse(const struct vecto
 {
     const struct vector__block *b = index->blocks[block];
     return (struct vector__coarse_rows){ b->coarse, index->coarse_stride, b->scales, b->errors };
+}
+static inline uint32_t vector__index_length(const struct vector__index *index, size_t slot)
+{
+    return index->blocks[slot / VECTOR__BLOCK_ROWS]->lengths[slot % VECTOR__BLOCK_ROWS];
+}
+static inline uint16_t vector__index_epoch(const struct vector__index *index, size_t slot)
+{
+    return index->blocks[slot / VECTOR__BLOCK_ROWS]->epochs[slot % VECTOR__BLOCK_ROWS];
 }
 static inline float *vector__index_row(const struct vector__index *index, size_t slot)
 {

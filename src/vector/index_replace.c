@@ -16,6 +16,7 @@ void vector__index_replace(struct vector__index *index, struct vector__index *ne
     for (size_t at = 0; at < index->slot_end; at++) {
         struct vector__slot *slot = vector__index_slot(index, at);
         if (slot->rowid != 0) {
+            const int64_t rowid = slot->rowid;
             struct vector__entry entry = { .rowid = slot->rowid,
                                            .doc_id = slot->doc_id,
                                            .facets = slot->facets,
@@ -23,13 +24,18 @@ void vector__index_replace(struct vector__index *index, struct vector__index *ne
                                            .pending = true };
             *slot = (struct vector__slot){ 0 };
             vector__index_set(next, &entry);
+            vector__index_set_length(next, vector__index_find(next, rowid),
+                                     vector__index_length(index, at));
         }
     }
+    /* Postings go by slot. */
+    vector__postings_clear(&index->postings);
+    index->postings.version++;
     swap_all_but_lock(index, next);
     vector__index_free(next);
 }
 
-/* A lock that others wait for cannot be moved. */
+/* A lock that others wait for cannot be moved; postings stay because their version must. */
 static void swap_all_but_lock(struct vector__index *a, struct vector__index *b)
 {
     _Static_assert(offsetof(struct vector__index, lock) == 0, "what is not swapped comes first");

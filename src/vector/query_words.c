@@ -4,12 +4,11 @@
  * cut where the tokenizer would cut, roughly: what it cuts further becomes a phrase. A word that
  * comes twice counts twice, as BM25 wants of a long query.
  */
-#include "cortex/vector.h"
+#include "keywords.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#define TERMS_MAX 512 /* the cost of a query grows with its terms */
 #define WORD_BYTES 128
 
 /* Sorted. The words that carry no subject in English. */
@@ -29,6 +28,7 @@ static const char *const STOP_WORDS[] = {
     "who",     "whom",   "why",     "will",    "with",   "would",   "you",     "your",  "yours",
 };
 
+static bool next_word(struct cx_str *rest, struct cx_str *word);
 static size_t word_length(struct cx_str text);
 static size_t separator_length(struct cx_str text);
 static bool is_stop_word(struct cx_str word);
@@ -36,27 +36,40 @@ static int compare_word(const void *key, const void *row);
 
 void cx_vector_match_query(struct cx_str text, struct cx_buf *out)
 {
-    size_t terms = 0;
-    struct cx_str rest = text;
-    while (rest.len > 0 && terms < TERMS_MAX) {
-        const size_t len = word_length(rest);
-        if (len == 0) {
-            const size_t skip = separator_length(rest);
-            rest.p += skip;
-            rest.len -= skip;
-            continue;
-        }
-        const struct cx_str word = { rest.p, len };
-        rest.p += len;
-        rest.len -= len;
-        if (len > WORD_BYTES || is_stop_word(word)) {
-            continue;
-        }
-        cx_buf_puts(out, terms > 0 ? " OR \"" : "\"");
-        cx_buf_put_str(out, word);
+    struct cx_str words[VECTOR__QUERY_WORDS_MAX];
+    const size_t count = vector__query_words(text, words);
+    for (size_t i = 0; i < count; i++) {
+        cx_buf_puts(out, i > 0 ? " OR \"" : "\"");
+        cx_buf_put_str(out, words[i]);
         cx_buf_putc(out, '"');
-        terms++;
     }
+}
+
+size_t vector__query_words(struct cx_str text, struct cx_str words[VECTOR__QUERY_WORDS_MAX])
+{
+    size_t count = 0;
+    struct cx_str rest = text;
+    while (count < VECTOR__QUERY_WORDS_MAX && next_word(&rest, &words[count])) {
+        if (words[count].len <= WORD_BYTES && !is_stop_word(words[count])) {
+            count++;
+        }
+    }
+    return count;
+}
+
+static bool next_word(struct cx_str *rest, struct cx_str *word)
+{
+    while (rest->len > 0) {
+        const size_t len = word_length(*rest);
+        const size_t skip = len > 0 ? len : separator_length(*rest);
+        *word = (struct cx_str){ rest->p, len };
+        rest->p += skip;
+        rest->len -= skip;
+        if (len > 0) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static size_t word_length(struct cx_str text)

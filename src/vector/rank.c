@@ -28,18 +28,22 @@ static enum cx_status check_query(const struct cx_vector *v, const struct vector
                                   struct cx_err *err);
 static enum cx_status rank_live(const struct cx_vector *v, const struct vector__ranking *r,
                                 struct vector__best *best, struct cx_err *err);
-static void rank_keyword(const struct cx_vector *v, const struct vector__ranking *r,
-                         struct vector__best *best);
+static void rank_keyword(const struct vector__index *index, const struct vector__ranking *r,
+                         const struct vector__matches *matches, struct vector__best *best);
+static enum cx_status rank_by_cosine(const struct cx_vector *v, const struct vector__ranking *r,
+                                     const struct vector__matches *matches,
+                                     struct vector__best *best, struct cx_err *err);
 static enum cx_status rank_semantic(const struct vector__scan *scan,
                                     const struct vector__ranking *r, struct vector__best *best,
                                     struct cx_err *err);
 static enum cx_status rank_hybrid(const struct vector__scan *scan, const struct vector__ranking *r,
-                                  struct vector__best *best, struct cx_err *err);
+                                  const struct vector__matches *matches, struct vector__best *best,
+                                  struct cx_err *err);
 static enum cx_status find_cosine_max(const struct vector__scan *scan, struct fusion *fusion,
                                       struct cx_err *err);
 static void consider_matches(const struct vector__scan *scan, const struct vector__ranking *r,
-                             struct fusion *fusion, struct vector__floor *floor,
-                             struct vector__possibles *possibles);
+                             const struct vector__matches *matches, struct fusion *fusion,
+                             struct vector__floor *floor, struct vector__possibles *possibles);
 static void consider_others(const struct vector__scan *scan, const struct fusion *fusion,
                             struct vector__floor *floor, struct vector__possibles *possibles);
 static void consider(const struct vector__scan *scan, const struct fusion *fusion, size_t slot,
@@ -47,7 +51,8 @@ static void consider(const struct vector__scan *scan, const struct fusion *fusio
 static void score_possibles(const struct vector__scan *scan, const struct vector__ranking *r,
                             const struct fusion *fusion, const struct vector__possibles *possibles,
                             struct vector__best *best);
-static double keyword_max(const struct vector__index *index, const struct vector__ranking *r);
+static double keyword_max(const struct vector__index *index, const struct vector__ranking *r,
+                          const struct vector__matches *matches);
 static double fused(double keyword, double cosine, double cosine_max);
 static double divided(double score, double max);
 static double least_score(const struct vector__ranking *r);
@@ -101,12 +106,46 @@ static enum cx_status check_query(const struct cx_vector *v, const struct vector
 static enum cx_status rank_live(const struct cx_vector *v, const struct vector__ranking *r,
                                 struct vector__best *best, struct cx_err *err)
 {
-    /* While no document has a vector there is nothing to compare the query's with. */
-    const bool compares = r->query != NULL && v->index.pending < v->index.live;
+    struct vector__matches matches = { 0 };
+    if (r->mode != CX_SEARCH_SEMANTIC) {
+        const bool asked = r->keywords->by_fts5;
+        const enum cx_status status = vector__keywords_score(r->keywords, &v->index, &matches, err);
+        if (status != CX_OK || r->keywords->by_fts5 != asked) {
+            vector__matches_free(&matches);
+            return status;
+        }
+    }
     if (r->mode == CX_SEARCH_KEYWORD) {
-        rank_keyword(v, r, best);
+        rank_keyword(&v->index, r, &matches, best);
+        vector__matches_free(&matches);
         return CX_OK;
     }
+    const enum cx_status status = rank_by_cosine(v, r, &matches, best, err);
+    vector__matches_free(&matches);
+    return status;
+}
+
+static void rank_keyword(const struct vector__index *index, const struct vector__ranking *r,
+                         const struct vector__matches *matches, struct vector__best *best)
+{
+    const double max = keyword_max(index, r, matches);
+    for (size_t i = 0; i < matches->count; i++) {
+        const double keyword = divided(matches->scores[matches->slots[i]], max);
+        if (vector__best_wants(best, keyword)) {
+            const struct vector__slot *slot = vector__index_slot(index, matches->slots[i]);
+            if (passes(r, slot)) {
+                offer(best, r, slot, keyword, 0, keyword);
+            }
+        }
+    }
+}
+
+static enum cx_status rank_by_cosine(const struct cx_vector *v, const struct vector__ranking *r,
+                                     const struct vector__matches *matches,
+                                     struct vector__best *best, struct cx_err *err)
+{
+    /* While no document has a vector there is nothing to compare the query's with. */
+    const bool compares = r->query != NULL && v->index.pending < v->index.live;
     if (r->mode == CX_SEARCH_SEMANTIC && !compares) {
         return CX_OK;
     }
@@ -114,26 +153,10 @@ static enum cx_status rank_live(const struct cx_vector *v, const struct vector__
     enum cx_status status = vector__scan_init(&scan, v, compares ? r->query : NULL, r->filter, err);
     if (status == CX_OK) {
         status = r->mode == CX_SEARCH_SEMANTIC ? rank_semantic(&scan, r, best, err)
-                                               : rank_hybrid(&scan, r, best, err);
+                                               : rank_hybrid(&scan, r, matches, best, err);
     }
     vector__scan_free(&scan);
     return status;
-}
-
-static void rank_keyword(const struct cx_vector *v, const struct vector__ranking *r,
-                         struct vector__best *best)
-{
-    const double max = keyword_max(&v->index, r);
-    for (size_t i = 0; i < r->matches->count; i++) {
-        const struct vector__match *match = &r->matches->items[i];
-        const double keyword = divided(match->bm25, max);
-        const size_t at = vector__best_wants(best, keyword)
-                              ? vector__index_find(&v->index, match->rowid)
-                              : VECTOR__NO_SLOT;
-        if (at != VECTOR__NO_SLOT && passes(r, vector__index_slot(&v->index, at))) {
-            offer(best, r, vector__index_slot(&v->index, at), keyword, 0, keyword);
-        }
-    }
 }
 
 static enum cx_status rank_semantic(const struct vector__scan *scan,
@@ -154,7 +177,8 @@ static enum cx_status rank_semantic(const struct vector__scan *scan,
 
 /* Fused only when both maxima are known: until then the bounds of all cosines are kept. */
 static enum cx_status rank_hybrid(const struct vector__scan *scan, const struct vector__ranking *r,
-                                  struct vector__best *best, struct cx_err *err)
+                                  const struct vector__matches *matches, struct vector__best *best,
+                                  struct cx_err *err)
 {
     const size_t end = scan->index->slot_end;
     struct fusion fusion = {
@@ -173,7 +197,7 @@ static enum cx_status rank_hybrid(const struct vector__scan *scan, const struct 
     }
     if (status == CX_OK) {
         /* Matches first: among them are most of the best, so that the floor rises early. */
-        consider_matches(scan, r, &fusion, &floor, &possibles);
+        consider_matches(scan, r, matches, &fusion, &floor, &possibles);
         consider_others(scan, &fusion, &floor, &possibles);
         vector__possibles_cut(&possibles, floor.value);
         score_possibles(scan, r, &fusion, &possibles, best);
@@ -206,16 +230,14 @@ static enum cx_status find_cosine_max(const struct vector__scan *scan, struct fu
 }
 
 static void consider_matches(const struct vector__scan *scan, const struct vector__ranking *r,
-                             struct fusion *fusion, struct vector__floor *floor,
-                             struct vector__possibles *possibles)
+                             const struct vector__matches *matches, struct fusion *fusion,
+                             struct vector__floor *floor, struct vector__possibles *possibles)
 {
-    const double max = keyword_max(scan->index, r);
-    for (size_t i = 0; i < r->matches->count; i++) {
-        const size_t slot = vector__index_find(scan->index, r->matches->items[i].rowid);
-        if (slot != VECTOR__NO_SLOT) {
-            fusion->keywords[slot] = (float)divided(r->matches->items[i].bm25, max);
-            consider(scan, fusion, slot, floor, possibles);
-        }
+    const double max = keyword_max(scan->index, r, matches);
+    for (size_t i = 0; i < matches->count; i++) {
+        const size_t slot = matches->slots[i];
+        fusion->keywords[slot] = (float)divided(matches->scores[slot], max);
+        consider(scan, fusion, slot, floor, possibles);
     }
 }
 
@@ -274,15 +296,15 @@ static void score_possibles(const struct vector__scan *scan, const struct vector
     }
 }
 
-static double keyword_max(const struct vector__index *index, const struct vector__ranking *r)
+/* Of those that pass the filter. */
+static double keyword_max(const struct vector__index *index, const struct vector__ranking *r,
+                          const struct vector__matches *matches)
 {
     double max = 0;
-    for (size_t i = 0; i < r->matches->count; i++) {
-        if (r->matches->items[i].bm25 > max) {
-            const size_t at = vector__index_find(index, r->matches->items[i].rowid);
-            if (at != VECTOR__NO_SLOT && passes(r, vector__index_slot(index, at))) {
-                max = r->matches->items[i].bm25;
-            }
+    for (size_t i = 0; i < matches->count; i++) {
+        const double score = matches->scores[matches->slots[i]];
+        if (score > max && passes(r, vector__index_slot(index, matches->slots[i]))) {
+            max = score;
         }
     }
     return max;

@@ -10,18 +10,9 @@
 #ifndef CORTEX_VECTOR_RANK_H
 #define CORTEX_VECTOR_RANK_H
 
+#include "keywords.h"
 #include "vector_internal.h"
 
-/* What the keyword index found: all of its matches. */
-struct vector__match {
-    int64_t rowid;
-    double bm25; /* higher is better */
-};
-struct vector__matches {
-    struct vector__match *items;
-    size_t count;
-    size_t cap;
-};
 struct vector__candidate {
     double score;
     double semantic; /* cosine; 0 without a vector leg, or without a vector */
@@ -32,15 +23,16 @@ struct vector__candidate {
 };
 struct vector__ranking {
     enum cx_search_mode mode;
-    const float *query; /* padded and aligned as rows are, or NULL */
-    unsigned dimension; /* of the query */
-    bool own_vector;    /* the query's vector is the client's */
-    const struct vector__matches *matches;
+    const float *query;                /* padded and aligned as rows are, or NULL */
+    unsigned dimension;                /* of the query */
+    bool own_vector;                   /* the query's vector is the client's */
+    struct vector__keywords *keywords; /* NULL in semantic mode */
     const struct vector__filter *filter;
     bool has_min_score;
     double min_score;
 };
-/* Writes at most `most` candidates, best first, to out; *count: how many. */
+/* Writes at most `most` candidates, best first, to out; *count: how many. Where it sets by_fts5 of the
+ * keywords, FTS5 is to be asked, and all to be ranked again. */
 enum cx_status vector__rank(struct cx_vector *v, const struct vector__ranking *ranking, size_t most,
                             struct vector__candidate *out, size_t *count, struct cx_err *err);
 

@@ -18,7 +18,6 @@
 #define SPARE_CANDIDATES 8 /* of the first attempt: each one more makes the scan slower */
 #define SPARE_GROWTH 8     /* from attempt to attempt */
 #define ATTEMPTS 4
-#define QUERY_BYTES ((size_t)128 * 1024)      /* of the FTS5 expression */
 #define HITS_BYTES ((size_t)64 * 1024 * 1024) /* of the texts of all hits */
 
 /* What one search works with. */
@@ -28,8 +27,7 @@ struct run {
     const struct cx_search *search;
     struct vector__filter filter;
     float *query; /* padded, aligned; NULL = no vector leg */
-    struct cx_buf match;
-    struct vector__matches matches;
+    struct vector__keywords keywords;
     struct vector__candidate *candidates;
     size_t candidate_max;
     size_t candidate_count;
@@ -39,7 +37,8 @@ struct run {
 static enum cx_status check_search(const struct cx_search *search, struct cx_err *err);
 static enum cx_status pad_query(struct run *run, struct cx_err *err);
 static enum cx_status try_search(struct run *run, json_t *hits, bool *whole, struct cx_err *err);
-static enum cx_status find_matches(struct run *run, struct cx_err *err);
+static enum cx_status rank(struct run *run, const struct vector__ranking *ranking,
+                           struct cx_err *err);
 static enum cx_status add_hit(struct run *run, const struct vector__candidate *candidate,
                               json_t *hits, struct cx_err *err);
 static enum cx_status make_hit(struct run *run, const struct vector__candidate *candidate,
@@ -52,16 +51,12 @@ enum cx_status cx_vector_search(struct cx_vector *v, struct cx_db *db,
                                 const struct cx_search *search, json_t **hits, struct cx_err *err)
 {
     struct run run = { .v = v, .db = db, .search = search };
-    cx_buf_init(&run.match, QUERY_BYTES);
     enum cx_status status = check_search(search, err);
     if (status == CX_OK) {
         status = vector__filter_init(search->filter, &v->facet_key, &run.filter, err);
     }
     if (status == CX_OK) {
         status = pad_query(&run, err);
-    }
-    if (status == CX_OK && search->mode != CX_SEARCH_SEMANTIC) {
-        cx_vector_match_query(search->query, &run.match);
     }
     json_t *found = json_array();
     bool whole = false;
@@ -72,7 +67,13 @@ enum cx_status cx_vector_search(struct cx_vector *v, struct cx_db *db,
         run.candidates =
             cx_realloc_array(run.candidates, run.candidate_max, sizeof *run.candidates);
         run.hits_bytes = 0;
-        status = cx_db_begin(db, err);
+        vector__keywords_free(&run.keywords);
+        if (search->mode != CX_SEARCH_SEMANTIC) {
+            status = vector__keywords_init(&run.keywords, v, db, search->query, err);
+        }
+        if (status == CX_OK) {
+            status = cx_db_begin(db, err);
+        }
         if (status == CX_OK) {
             status = try_search(&run, found, &whole, err);
             cx_db_rollback(db);
@@ -121,7 +122,6 @@ static enum cx_status pad_query(struct run *run, struct cx_err *err)
 static enum cx_status try_search(struct run *run, json_t *hits, bool *whole, struct cx_err *err)
 {
     const struct cx_search *search = run->search;
-    enum cx_status status = find_matches(run, err);
     /* A hybrid search without a vector is one by keywords. */
     const bool by_keyword = search->mode == CX_SEARCH_HYBRID && run->query == NULL;
     const struct vector__ranking ranking = {
@@ -129,15 +129,12 @@ static enum cx_status try_search(struct run *run, json_t *hits, bool *whole, str
         .query = run->query,
         .dimension = search->dimension,
         .own_vector = search->own_vector,
-        .matches = &run->matches,
+        .keywords = &run->keywords,
         .filter = &run->filter,
         .has_min_score = search->has_min_score,
         .min_score = search->min_score,
     };
-    if (status == CX_OK) {
-        status = vector__rank(run->v, &ranking, run->candidate_max, run->candidates,
-                              &run->candidate_count, err);
-    }
+    enum cx_status status = rank(run, &ranking, err);
     size_t at = 0;
     while (status == CX_OK && at < run->candidate_count && json_array_size(hits) < search->top_k) {
         status = add_hit(run, &run->candidates[at], hits, err);
@@ -147,31 +144,24 @@ static enum cx_status try_search(struct run *run, json_t *hits, bool *whole, str
     return status;
 }
 
-static enum cx_status find_matches(struct run *run, struct cx_err *err)
+static enum cx_status rank(struct run *run, const struct vector__ranking *ranking,
+                           struct cx_err *err)
 {
-    run->matches.count = 0;
-    if (run->match.len == 0) {
-        return CX_OK;
+    enum cx_status status = CX_OK;
+    if (ranking->mode != CX_SEARCH_SEMANTIC) {
+        status = vector__keywords_load(&run->keywords, run->v, run->db, err);
     }
-    CX_CHECK(!run->match.failed);
-    struct cx_stmt *s = NULL;
-    enum cx_status status = cx_db_prepare(
-        run->db,
-        "SELECT rowid, bm25(documents_fts) FROM documents_fts WHERE documents_fts MATCH ?1", &s,
-        err);
-    if (status != CX_OK) {
-        return status;
-    }
-    cx_stmt_bind_text(s, 1, (struct cx_str){ run->match.data, run->match.len });
-    bool row = false;
-    while ((status = cx_stmt_step(s, &row, err)) == CX_OK && row) {
-        struct vector__matches *m = &run->matches;
-        if (m->count == m->cap) {
-            m->cap = m->cap == 0 ? 256 : m->cap * 2;
-            m->items = cx_realloc_array(m->items, m->cap, sizeof *m->items);
+    /* The second time FTS5 has been asked. */
+    for (bool again = true; again && status == CX_OK;) {
+        const bool by_fts5 = run->keywords.by_fts5;
+        if (by_fts5) {
+            status = vector__keywords_ask_fts5(&run->keywords, run->db, err);
         }
-        /* FTS5's bm25 is negative, and the better the smaller. */
-        m->items[m->count++] = (struct vector__match){ cx_stmt_int(s, 0), -cx_stmt_real(s, 1) };
+        if (status == CX_OK) {
+            status = vector__rank(run->v, ranking, run->candidate_max, run->candidates,
+                                  &run->candidate_count, err);
+        }
+        again = !by_fts5 && run->keywords.by_fts5;
     }
     return status;
 }
@@ -290,7 +280,6 @@ static void run_free(struct run *run)
 {
     vector__filter_free(&run->filter);
     free(run->query);
-    cx_buf_free(&run->match);
-    free(run->matches.items);
+    vector__keywords_free(&run->keywords);
     free(run->candidates);
 }

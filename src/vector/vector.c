@@ -33,9 +33,13 @@ enum cx_status cx_vector_open(struct cx_db *db, const struct cx_vector_options *
     v->index_bytes = cx_metrics_series(CX_M_VECTOR_INDEX_BYTES, "");
     v->scan_seconds = cx_metrics_series(CX_M_VECTOR_SCAN, "");
     vector__index_init(&v->index);
+    v->index.bytes_max = options->index_bytes_max;
     enum cx_status status = find_owner(v, db, err);
     if (status == CX_OK) {
         status = load(v, db, err);
+    }
+    if (status == CX_OK) {
+        status = vector__load_lengths(v, db, err);
     }
     if (status != CX_OK) {
         cx_vector_free(&v);
@@ -63,7 +67,8 @@ void cx_vector_figures(const struct cx_vector *v, struct cx_vector_figures *out)
     const uint64_t claim = atomic_load_explicit(&v->figure_claim, memory_order_relaxed);
     out->documents = atomic_load_explicit(&v->figure_documents, memory_order_relaxed);
     out->pending = atomic_load_explicit(&v->figure_pending, memory_order_relaxed);
-    out->index_bytes = atomic_load_explicit(&v->figure_bytes, memory_order_relaxed);
+    out->index_bytes = atomic_load_explicit(&v->figure_bytes, memory_order_relaxed) +
+                       atomic_load_explicit(&v->index.postings.bytes, memory_order_relaxed);
     out->owner = (enum cx_vector_owner)(claim >> 32);
     out->dimension = (unsigned)(claim & UINT32_MAX);
     out->provider = out->owner == CX_OWNER_CLIENT ? VECTOR__CLIENT : v->provider;
@@ -72,7 +77,7 @@ void cx_vector_figures(const struct cx_vector *v, struct cx_vector_figures *out)
 
 void vector__update_figures(struct cx_vector *v)
 {
-    const size_t bytes = vector__index_bytes(&v->index);
+    const size_t bytes = vector__index_bytes_with(&v->index, 0);
     atomic_store_explicit(&v->figure_documents, v->index.live, memory_order_relaxed);
     atomic_store_explicit(&v->figure_pending, v->index.pending, memory_order_relaxed);
     atomic_store_explicit(&v->figure_bytes, bytes, memory_order_relaxed);
@@ -80,7 +85,14 @@ void vector__update_figures(struct cx_vector *v)
                           memory_order_relaxed);
     cx_gauge_set(v->documents, (double)v->index.live);
     cx_gauge_set(v->pending, (double)v->index.pending);
-    cx_gauge_set(v->index_bytes, (double)bytes);
+    vector__note_bytes(v);
+}
+
+void vector__note_bytes(struct cx_vector *v)
+{
+    struct cx_vector_figures figures;
+    cx_vector_figures(v, &figures);
+    cx_gauge_set(v->index_bytes, (double)figures.index_bytes);
 }
 
 enum cx_status vector__parse_metadata(struct cx_str text, json_t **out, struct cx_err *err)

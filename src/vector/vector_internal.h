@@ -41,8 +41,15 @@ struct cx_vector {
     struct cx_series *scan_seconds;
 };
 
-/* After a change of the index. */
+/* After a change of the index; the write lane. */
 void vector__update_figures(struct cx_vector *v);
+/* After a change of its postings; any thread. */
+void vector__note_bytes(struct cx_vector *v);
+/* How many words each document has, from FTS5. At start, when the documents are there. */
+enum cx_status vector__load_lengths(struct cx_vector *v, struct cx_db *db, struct cx_err *err);
+/* A text as the keyword index takes it. *out: the caller frees, with what it holds. */
+enum cx_status vector__words_of(const struct cx_vector *v, struct cx_db *db, struct cx_str text,
+                                struct vector__words **out, struct cx_err *err);
 /* The metadata of a document as stored, as an object. */
 enum cx_status vector__parse_metadata(struct cx_str text, json_t **out, struct cx_err *err);
 /* A string of SQLite as JSON; null where it is NULL. */

@@ -240,7 +240,6 @@ static void compare(struct world *w, struct cx_vector *v, size_t queries)
     memset(vectors, 0, TURN * stride * sizeof *vectors);
     static struct vector__candidate truth[TURN][TOP_K];
     size_t true_count[TURN];
-    const struct vector__matches no_matches = { 0 };
     const struct vector__filter no_filter = { 0 };
     struct turn brute = { 0, INFINITY };
     struct turn coarse = { 0, INFINITY };
@@ -258,7 +257,6 @@ static void compare(struct world *w, struct cx_vector *v, size_t queries)
             const struct vector__ranking ranking = { .mode = CX_SEARCH_SEMANTIC,
                                                      .query = vectors + i * stride,
                                                      .dimension = (unsigned)w->dimension,
-                                                     .matches = &no_matches,
                                                      .filter = &no_filter };
             struct vector__candidate found[TOP_K];
             size_t count = 0;

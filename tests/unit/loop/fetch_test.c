@@ -121,6 +121,57 @@ TEST(fetch_sends_what_it_is_given_and_nothing_else)
     world_close(&w);
 }
 
+struct long_answer {
+    struct world *world;
+    struct cx_call *call;
+    struct cx_timer *timer;
+    size_t turns; /* of others, meanwhile */
+    struct cx_buf body;
+};
+
+static void on_turn(void *ctx)
+{
+    struct long_answer *a = ctx;
+    a->turns++;
+    cx_timer_start(a->timer, 0, 0);
+}
+
+static void on_long_answer(void *ctx, const struct cx_fetch_response *response)
+{
+    struct long_answer *a = ctx;
+    EXPECT_INT(response->outcome, CX_FETCH_OK);
+    EXPECT_INT(response->body.len, 8000000);
+    cx_call_take_body(a->call, &a->body);
+    EXPECT_INT(response->body.len, 0);
+    cx_timer_stop(a->timer);
+    cx_loop_stop(a->world->loop);
+}
+
+/* However fast it comes, others get their turn; and its body changes hands. */
+TEST(fetch_reads_a_long_answer_in_turns)
+{
+    struct world w;
+    world_open(&w);
+    struct long_answer a = { .world = &w };
+    cx_timer_new(w.loop, on_turn, &a, &a.timer);
+    char url[128];
+    struct cx_fetch_request request = world_request(&w, "/long", url);
+    request.response_max_bytes = 8000000;
+    REQUIRE(cx_fetch_start(w.fetch, &request, on_long_answer, &a, &a.call, NULL) == CX_OK);
+    cx_timer_start(a.timer, 0, 0);
+    cx_loop_run(w.loop);
+    REQUIRE(a.body.len == 8000000);
+    size_t wrong = 0;
+    for (size_t i = 0; i < a.body.len; i++) {
+        wrong += a.body.data[i] != (char)('a' + i / 8000 % 26) ? 1 : 0;
+    }
+    EXPECT_INT(wrong, 0);
+    EXPECT(a.turns >= 8000000 / (256 * 1024));
+    cx_buf_free(&a.body);
+    cx_timer_free(&a.timer);
+    world_close(&w);
+}
+
 TEST(fetch_keeps_its_connection)
 {
     struct world w;

@@ -13,16 +13,17 @@
 #include <string.h>
 
 #define JOBS_MAX 64
+#define RECORDS_MAX (JOBS_MAX + 1)
 
 struct trace {
     struct cx_loop *loop;
     struct cx_lane *lane;
     struct gate gate;
     int begun
-        [JOBS_MAX]; /* numbers in the order in which they ran; written by one worker at a time */
+        [RECORDS_MAX]; /* numbers in the order in which they ran; written by one worker at a time */
     atomic_size_t begun_count;
-    int ended[JOBS_MAX];
-    enum cx_status how[JOBS_MAX];
+    int ended[RECORDS_MAX];
+    enum cx_status how[RECORDS_MAX];
     size_t ended_count;
     size_t wanted;
     bool submitting;
@@ -174,6 +175,32 @@ TEST(lane_runs_no_more_than_it_may)
     cx_loop_run(trace.loop);
     EXPECT_INT(trace.ended_count, JOBS_MAX);
     EXPECT_INT(atomic_load(&trace.at_once_worst), 2);
+    close_trace(&trace);
+}
+
+/* The loop is not run: who has done a job takes the next one without asking it. */
+TEST(lane_goes_on_by_itself)
+{
+    struct trace trace;
+    struct item items[JOBS_MAX];
+    open_trace(&trace, "alone", 1, JOBS_MAX);
+    gate_open(&trace.gate);
+    for (int i = 0; i < JOBS_MAX; i++) {
+        items[i] = (struct item){ .number = i, .waits = true };
+        REQUIRE(submit(&trace, &items[i], CX_PRIORITY_NORMAL) == CX_OK);
+    }
+    gate_await(&trace.gate, JOBS_MAX);
+    EXPECT_INT(trace.ended_count, 0);
+    EXPECT_INT(cx_lane_running(trace.lane), 1);
+    EXPECT_INT(cx_lane_waiting(trace.lane), JOBS_MAX - 1); /* not completed */
+    EXPECT_INT(submit(&trace, &items[0], CX_PRIORITY_NORMAL), CX_OK);
+    EXPECT_INT(submit(&trace, &items[0], CX_PRIORITY_NORMAL), CX_OVERLOADED);
+    trace.wanted = JOBS_MAX + 1;
+    cx_loop_run(trace.loop);
+    for (int i = 0; i < JOBS_MAX; i++) {
+        EXPECT_INT(trace.ended[i], i);
+    }
+    EXPECT_INT(atomic_load(&trace.at_once_worst), 1);
     close_trace(&trace);
 }
 
@@ -364,6 +391,40 @@ TEST(background_lane_runs_under_batch_and_puts_it_back)
 static void stop_loop(void *ctx)
 {
     cx_loop_stop(ctx);
+}
+
+/* What comes while a runner that was cancelled is on its way back still finds one. */
+TEST(job_behind_a_cancelled_one_runs)
+{
+    enum { POOL = POOL_THREADS + 2 };
+    struct trace blocked;
+    struct item blockers[POOL];
+    open_trace(&blocked, "blocked", POOL, 0);
+    for (int i = 0; i < POOL; i++) {
+        blockers[i] = (struct item){ .number = i, .waits = true };
+        REQUIRE(submit(&blocked, &blockers[i], CX_PRIORITY_NORMAL) == CX_OK);
+    }
+    gate_await(&blocked.gate, POOL);
+    struct trace trace = { .loop = blocked.loop, .wanted = 2 };
+    gate_init(&trace.gate);
+    cx_lane_new(trace.loop, &(struct cx_lane_options){ .name = "one", .running = 1, .waiting = 1 },
+                &trace.lane);
+    struct item items[2] = { { .number = 0 }, { .number = 1 } };
+    REQUIRE(submit(&trace, &items[0], CX_PRIORITY_NORMAL) == CX_OK);
+    REQUIRE(submit(&trace, &items[1], CX_PRIORITY_NORMAL) == CX_OK);
+    cancel(&trace, &items[0]);
+    gate_open(&blocked.gate);
+    blocked.wanted = POOL + 1; /* the other one stops the loop */
+    cx_loop_run(trace.loop);
+    EXPECT_INT(trace.ended_count, 2);
+    EXPECT_INT(trace.how[0], CX_CANCELLED);
+    EXPECT_INT(trace.ended[1], 1);
+    EXPECT_INT(trace.how[1], CX_OK);
+    EXPECT_INT(atomic_load(&trace.begun_count), 1);
+    cx_lane_free(&trace.lane);
+    gate_destroy(&trace.gate);
+    cx_loop_run(blocked.loop);
+    close_trace(&blocked);
 }
 
 TEST(slow_lane_does_not_hold_up_another)

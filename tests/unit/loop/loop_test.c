@@ -105,6 +105,47 @@ TEST(timer_restarts_in_its_own_callback)
     cx_loop_free(&loop);
 }
 
+static void restart_for_long(void *ctx)
+{
+    struct ticker *t = ctx;
+    if (++t->count < t->wanted) {
+        cx_timer_start(t->timer, 0, 0);
+    } else {
+        cx_loop_stop(t->loop);
+    }
+}
+
+static void do_nothing_work(void *arg)
+{
+    (void)arg;
+}
+
+static void stop_ticker(void *arg, enum cx_status status)
+{
+    struct ticker *t = arg;
+    EXPECT_INT(status, CX_OK);
+    cx_timer_stop(t->timer);
+}
+
+/* Who goes on in small steps does not keep what else happens waiting. */
+TEST(timer_of_zero_lets_others_in)
+{
+    struct cx_loop *loop = env_loop();
+    struct ticker t = { .loop = loop, .wanted = 50000000 };
+    struct cx_lane *lane = NULL;
+    cx_lane_new(loop, &(struct cx_lane_options){ .name = "zero", .running = 1, .waiting = 0 },
+                &lane);
+    cx_timer_new(loop, restart_for_long, &t, &t.timer);
+    cx_timer_start(t.timer, 0, 0);
+    REQUIRE(cx_lane_submit(lane, CX_PRIORITY_NORMAL, do_nothing_work, stop_ticker, &t, NULL) ==
+            CX_OK);
+    cx_loop_run(loop);
+    EXPECT(t.count < t.wanted);
+    cx_timer_free(&t.timer);
+    cx_lane_free(&lane);
+    cx_loop_free(&loop);
+}
+
 static void free_in_callback(void *ctx)
 {
     struct ticker *t = ctx;

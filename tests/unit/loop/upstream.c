@@ -196,6 +196,20 @@ static bool script_flood(struct upstream *u, int fd, const struct request *reque
     return false;
 }
 
+/* 8,000,000 bytes, of which each says where it stands. */
+static bool script_long(struct upstream *u, int fd, const struct request *request)
+{
+    (void)u;
+    (void)request;
+    char block[8000];
+    bool going = say(fd, "HTTP/1.1 200 OK\r\nContent-Length: 8000000\r\n\r\n");
+    for (size_t i = 0; i < 1000 && going; i++) {
+        memset(block, (int)('a' + i % 26), sizeof(block));
+        going = send_all(fd, block, sizeof(block));
+    }
+    return going;
+}
+
 static bool script_announce(struct upstream *u, int fd, const struct request *request)
 {
     (void)u;
@@ -280,6 +294,7 @@ static const struct {
     { "/hang-up", script_hang_up },
     { "/reset", script_reset },
     { "/flood", script_flood },
+    { "/long", script_long },
     { "/announce", script_announce },
     { "/head-flood", script_head_flood },
     { "/long-line", script_long_line },

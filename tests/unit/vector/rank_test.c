@@ -90,8 +90,8 @@ static void draw_row(uint64_t *state, enum data data, const float *query, size_t
 struct world {
     struct cx_vector v;
     unsigned dimension;
-    float *query; /* padded */
-    struct vector__matches matches;
+    float *query;                     /* padded */
+    struct vector__keywords keywords; /* found by FTS5, as it were */
     uint64_t state;
 };
 
@@ -134,25 +134,26 @@ static void world_free(struct world *w)
 {
     vector__index_free(&w->v.index);
     free(w->query);
-    free(w->matches.items);
+    vector__keywords_free(&w->keywords);
 }
 
 /* One in `rarity` documents matches; some of the matches are of documents that are gone. */
 static void draw_matches(struct world *w, uint64_t rarity)
 {
-    w->matches.count = 0;
+    struct vector__keywords *k = &w->keywords;
+    k->by_fts5 = true;
+    k->found_count = 0;
     for (size_t i = 0; i < ROWS; i++) {
         if (draw(&w->state) % rarity != 0) {
             continue;
         }
-        if (w->matches.count == w->matches.cap) {
-            w->matches.cap = w->matches.cap * 2 + 64;
-            w->matches.items =
-                cx_realloc_array(w->matches.items, w->matches.cap, sizeof *w->matches.items);
+        if (k->found_count == k->found_cap) {
+            k->found_cap = k->found_cap * 2 + 64;
+            k->found = cx_realloc_array(k->found, k->found_cap, sizeof *k->found);
         }
         /* Few different values: many ties. */
         const double bm25 = (double)(1 + draw(&w->state) % 7) * 1.37;
-        w->matches.items[w->matches.count++] = (struct vector__match){ (int64_t)i + 1, bm25 };
+        k->found[k->found_count++] = (struct vector__found){ (int64_t)i + 1, bm25 };
     }
 }
 
@@ -173,10 +174,10 @@ static size_t brute_force(const struct world *w, const struct vector__ranking *r
     bool *allowed = calloc(ROWS, sizeof *allowed);
     double bm25_max = 0;
     double cosine_max = 0;
-    for (size_t i = 0; i < r->matches->count; i++) {
-        const size_t at = vector__index_find(index, r->matches->items[i].rowid);
+    for (size_t i = 0; i < r->keywords->found_count; i++) {
+        const size_t at = vector__index_find(index, r->keywords->found[i].rowid);
         if (at != VECTOR__NO_SLOT) {
-            bm25[at] = r->matches->items[i].bm25;
+            bm25[at] = r->keywords->found[i].bm25;
         }
     }
     for (size_t i = 0; i < index->slot_end; i++) {
@@ -264,7 +265,7 @@ static void expect_every_mode(struct world *w, const char *what)
             struct vector__ranking r = { .mode = (enum cx_search_mode)mode,
                                          .query = w->query,
                                          .dimension = w->dimension,
-                                         .matches = &w->matches,
+                                         .keywords = &w->keywords,
                                          .filter = &filters[f] };
             expect_same(w, &r, MOSTS, CX_ARRAY_LEN(MOSTS), what);
             r.has_min_score = true;
@@ -310,7 +311,7 @@ TEST(ranking_all_of_them)
         const struct vector__ranking r = { .mode = (enum cx_search_mode)mode,
                                            .query = w.query,
                                            .dimension = w.dimension,
-                                           .matches = &w.matches,
+                                           .keywords = &w.keywords,
                                            .filter = &no_filter };
         const size_t most = ROWS;
         expect_same(&w, &r, &most, 1, "all");
