@@ -98,6 +98,7 @@ static void on_dropped(void *ctx);
 static void complete_job(struct cx_job *job, enum cx_status status);
 static void show(const struct cx_lane *lane);
 static void on_news_closed(uv_handle_t *handle);
+static void let_go(struct cx_lane *lane);
 static void end_if_over(struct cx_lane *lane);
 
 void cx_lane_new(struct cx_loop *loop, const struct cx_lane_options *options, struct cx_lane **out)
@@ -145,6 +146,12 @@ static void on_news_closed(uv_handle_t *handle)
 {
     struct cx_lane *lane = handle->data;
     lane->closed = true;
+    end_if_over(lane);
+}
+
+static void let_go(struct cx_lane *lane)
+{
+    lane->holds--;
     end_if_over(lane);
 }
 
@@ -311,12 +318,15 @@ static struct cx_job *take_waiting(struct cx_lane *lane, enum job_state state)
 
 static void on_news(uv_async_t *news)
 {
-    complete_some(news->data);
+    on_more(news->data);
 }
 
 static void on_more(void *ctx)
 {
-    complete_some(ctx);
+    struct cx_lane *lane = ctx;
+    lane->holds++; /* an on_done may free the lane */
+    complete_some(lane);
+    let_go(lane);
 }
 
 /* The loop might have nothing else to stay for than this runner: what it has done is looked at
@@ -336,8 +346,7 @@ static void on_runner_back(uv_work_t *request, int code)
     } else {
         complete_some(lane);
     }
-    lane->holds--;
-    end_if_over(lane);
+    let_go(lane);
 }
 
 /* It was dropped with its first job: others may have come to wait for it. */
@@ -351,9 +360,9 @@ static void replace_runner(struct cx_lane *lane)
     }
 }
 
+/* The caller holds the lane. */
 static void complete_some(struct cx_lane *lane)
 {
-    lane->holds++; /* on_done may free the lane */
     size_t left = COMPLETIONS_MOST;
     for (; left > 0 && !lane->freed; left--) {
         CX_CHECK(pthread_mutex_lock(&lane->lock) == 0);
@@ -372,8 +381,6 @@ static void complete_some(struct cx_lane *lane)
     if (left == 0 && !lane->freed) {
         loop__defer(lane->loop, &lane->more);
     }
-    lane->holds--;
-    end_if_over(lane);
 }
 
 static void on_dropped(void *ctx)
