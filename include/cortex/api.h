@@ -28,7 +28,8 @@ struct cx_api_options {
     const char *vector_backend;      /* "local", "none" */
     enum cx_search_mode search_mode; /* where a request names none */
     size_t body_bytes;               /* ceilings of bodies: in general … */
-    size_t documents_body_bytes;     /* … and of POST /vector/documents */
+    size_t documents_body_bytes;     /* … and of POST /vector/documents, /context/optimize */
+    size_t token_cache_bytes;        /* of token counts */
     unsigned deadline_ms;
 };
 struct cx_api;

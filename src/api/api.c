@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 
+#include "cortex/context.h"
 #include "cortex/metrics.h"
 
 enum cx_status cx_api_new(const struct cx_api_options *options, struct cx_api **out,
@@ -22,6 +23,7 @@ enum cx_status cx_api_new(const struct cx_api_options *options, struct cx_api **
         return status;
     }
     api->answers_gauge = cx_metrics_series(CX_M_API_EMBEDDING_ANSWER_BYTES, "");
+    cx_token_cache_new(api->options.token_cache_bytes, &api->token_cache);
     api__routes_make(api);
     api__health_start(api);
     *out = api;
@@ -69,6 +71,7 @@ void cx_api_free(struct cx_api **api)
     api__health_free(*api);
     api__snapshots_free(*api);
     api__pending_free(*api);
+    cx_token_cache_free(&(*api)->token_cache);
     free((*api)->routes);
     free(*api);
     *api = NULL;

@@ -38,6 +38,8 @@ struct api__snapshots {
 
 struct api__pending;
 
+struct cx_token_cache;
+
 struct cx_api {
     struct cx_api_options options;
     struct cx_route *routes;
@@ -49,6 +51,7 @@ struct cx_api {
     struct api__health health;
     struct api__snapshots snapshots;
     struct api__pending *pending; /* NULL without a vector store */
+    struct cx_token_cache *token_cache;
     size_t answers_bytes;         /* openai_compat.c: of the answers under way */
     struct cx_series *answers_gauge;
 };
@@ -107,6 +110,12 @@ extern const struct api__endpoint api__documents_list, api__document_get, api__d
 
 /* search.c */
 extern const struct api__endpoint api__search;
+
+/* context_count.c */
+extern const struct api__endpoint api__context_count;
+
+/* optimize.c */
+extern const struct api__endpoint api__optimize;
 
 /* openai_compat.c */
 extern const struct api__endpoint api__embeddings;

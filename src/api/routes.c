@@ -47,6 +47,9 @@ static const struct row map[] = {
     { "POST",   "/vector/delete",             CX_SCOPE_VECTOR,  BODY,  GENERAL,   &api__documents_delete },
     { "GET",    "/vector/stats",              CX_SCOPE_VECTOR,  0,     NO_BODY,   &api__vector_stats },
 
+    { "POST",   "/context/optimize",          CX_SCOPE_CONTEXT, BODY,  DOCUMENTS, &api__optimize },
+    { "POST",   "/context/count",             CX_SCOPE_CONTEXT, BODY,  GENERAL,   &api__context_count },
+
     { "POST",   "/v1/embeddings",             CX_SCOPE_VECTOR,  BODY | OPENAI, GENERAL, &api__embeddings },
     { "GET",    "/v1/models",                 CX_SCOPE_VECTOR,  OPENAI, NO_BODY,  &api__models },
     { "GET",    "/v1/models/{model}",         CX_SCOPE_VECTOR,  OPENAI, NO_BODY,  &api__model },

@@ -234,6 +234,7 @@ static enum cx_status make_api(struct app *app, struct cx_err *err)
         .search_mode = (enum cx_search_mode)c->search_default_mode,
         .body_bytes = c->http_body_bytes,
         .documents_body_bytes = c->http_documents_body_bytes,
+        .token_cache_bytes = c->context_count_cache_bytes,
         .deadline_ms = c->http_deadline_ms,
     };
     const enum cx_status status = cx_api_new(&options, &app->api, err);
