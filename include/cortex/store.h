@@ -43,6 +43,7 @@ enum cx_status cx_store_open(const struct cx_store_options *options, struct cx_s
 void cx_store_close(struct cx_store **store);
 /* The one that writes; for the write lane alone. */
 struct cx_db *cx_store_writer(struct cx_store *store);
+const char *cx_db_path(const struct cx_db *db); /* of the file; lives as long as the store */
 /* Borrows a reader; waits while all are lent (size the lanes so that none waits). Any worker.
  * Returning it ends what it left open: statements and its transaction. */
 struct cx_db *cx_store_reader(struct cx_store *store);

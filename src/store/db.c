@@ -19,6 +19,11 @@ static enum cx_status configure(struct cx_db *db, struct cx_err *err);
 static enum cx_status run_literal(struct cx_db *db, const char *sql, struct cx_err *err);
 static int on_wal_commit(void *ctx, sqlite3 *handle, const char *name, int frames);
 
+const char *cx_db_path(const struct cx_db *db)
+{
+    return db->shared->path;
+}
+
 enum cx_status db__open(struct store__shared *shared, bool writes, struct cx_db **out,
                         struct cx_err *err)
 {

@@ -13,6 +13,7 @@
 
 #define HUGE_PAGE ((size_t)2 * 1024 * 1024)
 #define SLAB_BYTES_MAX ((size_t)64 * 1024 * 1024) /* of address space; memory comes when touched */
+#define FRESH_MAX 256  /* rows that may wait to be written when others are to come */
 #define SMALL_BLOCKS 2 /* a small collection shall not take a huge page */
 
 static size_t map_home(const struct vector__index *index, int64_t rowid);
@@ -20,7 +21,7 @@ static struct vector__map_entry *map_find(const struct vector__index *index, int
 static void map_insert(struct vector__index *index, int64_t rowid, uint32_t slot);
 static void map_remove(struct vector__index *index, int64_t rowid);
 static void map_grow(struct vector__index *index, size_t documents);
-static void set_row(struct vector__index *index, size_t at, const float *vector);
+static void set_row(struct vector__index *index, size_t at, float *vector);
 static void clear_row(struct vector__index *index, size_t at, float error);
 static void set_pending(struct vector__index *index, size_t at, bool pending);
 static void free_blocks(struct vector__index *index);
@@ -53,6 +54,7 @@ void vector__index_init(struct vector__index *index)
 {
     *index = (struct vector__index){ 0 };
     vector__postings_init(&index->postings);
+    vector__row_file_init(&index->file);
     /* Searches come in a steady stream: a writer that had to wait for a gap in it would starve. */
     pthread_rwlockattr_t attributes;
     CX_CHECK(pthread_rwlockattr_init(&attributes) == 0);
@@ -69,6 +71,7 @@ void vector__index_free(struct vector__index *index)
         free(vector__index_slot(index, i)->facets);
     }
     free_blocks(index);
+    vector__row_file_free(&index->file);
     vector__postings_free(&index->postings);
     free(index->blocks);
     free(index->slabs);
@@ -90,6 +93,7 @@ void vector__index_set_dimension(struct vector__index *index, unsigned dimension
     /* Before it is known rows are as small as can be: all documents are pending. */
     const unsigned room = dimension > 0 ? dimension : 1;
     index->stride = stride_of(room);
+    index->file_stale = true;
     index->coarse_stride = vector__coarse_stride(room);
     index->slab_blocks = slab_blocks_of(index->coarse_stride);
 }
@@ -98,6 +102,9 @@ enum cx_status vector__index_reserve(struct vector__index *index, size_t added, 
 {
     const size_t free_slots =
         index->free_count + index->block_count * VECTOR__BLOCK_ROWS - index->slot_end;
+    if (index->fresh_count >= FRESH_MAX) {
+        vector__index_flush(index);
+    }
     const size_t missing = added > free_slots ? added - free_slots : 0;
     const size_t blocks = (missing + VECTOR__BLOCK_ROWS - 1) / VECTOR__BLOCK_ROWS;
     if (blocks == 0 && (index->live + added) * 2 < index->map_cap) {
@@ -141,11 +148,12 @@ void vector__index_set(struct vector__index *index, struct vector__entry *entry)
     entry->facets = NULL;
     if (entry->vector != NULL) {
         set_row(index, at, entry->vector);
+        entry->vector = NULL;
+        entry->pending = false;
+        set_pending(index, at, false);
     } else if (entry->pending) {
         clear_row(index, at, 0); /* a zero vector, to those who ask */
-    }
-    if (entry->vector != NULL || entry->pending) {
-        set_pending(index, at, entry->vector == NULL);
+        set_pending(index, at, true);
     }
     if (entry->words != NULL) {
         vector__index_set_text(index, at, entry->words);
@@ -157,7 +165,9 @@ void vector__index_fill(struct vector__index *index, int64_t rowid, const float 
 {
     const size_t at = vector__index_find(index, rowid);
     CX_CHECK(at != VECTOR__NO_SLOT);
-    set_row(index, at, vector);
+    float *row = cx_alloc(index->dimension * sizeof *row);
+    memcpy(row, vector, index->dimension * sizeof *row);
+    set_row(index, at, row);
     set_pending(index, at, false);
 }
 
@@ -173,8 +183,8 @@ void vector__index_remove(struct vector__index *index, int64_t rowid)
     free(slot->facets);
     set_pending(index, at, false);
     vector__index_drop_text(index, at);
-    *slot = (struct vector__slot){ 0 };
     clear_row(index, at, -INFINITY);
+    *slot = (struct vector__slot){ .in_file = slot->in_file };
     map_remove(index, rowid);
     if (index->free_count == index->free_cap) {
         index->free_cap = index->free_cap == 0 ? 64 : index->free_cap * 2;
@@ -194,33 +204,34 @@ size_t vector__index_find(const struct vector__index *index, int64_t rowid)
 size_t vector__index_bytes_with(const struct vector__index *index, size_t added)
 {
     const size_t new_slots = added > index->free_count ? added - index->free_count : 0;
-    const size_t slot_bytes = index->stride * sizeof(float) + index->coarse_stride +
+    const size_t row_bytes = index->stride * sizeof(float);
+    const size_t slot_bytes = (index->file.fd < 0 ? row_bytes : 0) + index->coarse_stride +
                               2 * sizeof(float) + sizeof(uint32_t) + sizeof(uint16_t) +
                               sizeof(struct vector__slot) + 2 * sizeof(struct vector__map_entry);
-    return (index->slot_end + new_slots) * slot_bytes + index->extra_bytes;
+    const size_t fresh_bytes = index->file.fd < 0 ? 0 : index->fresh_count * row_bytes;
+    return (index->slot_end + new_slots) * slot_bytes + fresh_bytes + index->extra_bytes;
 }
 
-static void set_row(struct vector__index *index, size_t at, const float *vector)
+/* Takes over the vector. */
+static void set_row(struct vector__index *index, size_t at, float *vector)
 {
-    float *row = vector__index_row(index, at);
-    memcpy(row, vector, index->dimension * sizeof *row);
-    memset(row + index->dimension, 0, (index->stride - index->dimension) * sizeof *row);
     struct vector__block *block = index->blocks[at / VECTOR__BLOCK_ROWS];
     const size_t i = at % VECTOR__BLOCK_ROWS;
     vector__coarse_row(vector, index->dimension, index->coarse_stride,
                        block->coarse + i * index->coarse_stride, &block->scales[i],
                        &block->errors[i]);
+    vector__index_set_fresh(index, at, vector);
 }
 
 /* What was deleted is nowhere in memory any more. */
 static void clear_row(struct vector__index *index, size_t at, float error)
 {
-    memset(vector__index_row(index, at), 0, index->stride * sizeof(float));
     struct vector__block *block = index->blocks[at / VECTOR__BLOCK_ROWS];
     const size_t i = at % VECTOR__BLOCK_ROWS;
     memset(block->coarse + i * index->coarse_stride, VECTOR__COARSE_ZERO, index->coarse_stride);
     block->scales[i] = 0;
     block->errors[i] = error;
+    vector__index_set_fresh(index, at, block->slots[i].in_file ? VECTOR__WIPED : NULL);
 }
 
 static void set_pending(struct vector__index *index, size_t at, bool pending)
@@ -236,7 +247,7 @@ static void free_blocks(struct vector__index *index)
 {
     while (index->block_count > 0) {
         index->block_count--;
-        free(index->blocks[index->block_count]->rows);
+        vector__index_drop_fresh(index, index->block_count);
         free(index->blocks[index->block_count]);
     }
     while (index->slab_count > 0) {
@@ -252,19 +263,15 @@ static enum cx_status add_block(struct vector__index *index, struct cx_err *err)
     const size_t at = index->block_count;
     const bool room = at < index->slab_count * index->slab_blocks || add_slab(index);
     struct vector__block *block = calloc(1, sizeof *block);
-    float *rows = aligned_alloc(VECTOR__ALIGN, VECTOR__BLOCK_ROWS * index->stride * sizeof(float));
     struct vector__block **blocks =
         realloc(index->blocks, (at + 1) * sizeof(struct vector__block *));
     if (blocks != NULL) {
         index->blocks = blocks;
     }
-    if (!room || block == NULL || rows == NULL || blocks == NULL ||
-        at * VECTOR__BLOCK_ROWS > slot_end_max) {
+    if (!room || block == NULL || blocks == NULL || at * VECTOR__BLOCK_ROWS > slot_end_max) {
         free(block);
-        free(rows);
         return cx_err_set(err, CX_NO_MEMORY, "no memory for more vectors");
     }
-    block->rows = rows;
     block->coarse = coarse_of_block(index, at);
     for (size_t i = 0; i < VECTOR__BLOCK_ROWS; i++) {
         block->errors[i] = -INFINITY;

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * index: the vectors in memory, twice (in float32, which scores are made of, and coarse, which a scan
- * reads), and what ranking needs to know of a document beside them: its id (ties) and its facets
- * (filters). Rows lie in blocks, so that growth never copies; coarse rows of many blocks lie in one
- * piece, for the huge pages of the processor. The slot of a document that is removed is used again.
+ * index: the vectors, twice (coarse in memory, which a scan reads, and in float32, which scores are
+ * made of, in a file), and what ranking needs to know of a document beside them: its id (ties) and its
+ * facets (filters). Rows lie in blocks, so that growth never copies; coarse rows of many blocks lie in
+ * one piece, for the huge pages of the processor. The slot of a document that is removed is used again.
+ *
+ * A float32 row that has just come is in memory until vector__index_flush has written it: setting it
+ * cannot fail, and nobody waits for a disk with the lock.
  *
  * Threads: one thread changes it (the write lane) and takes the lock for writing while it does; any
  * worker reads it under the lock for reading. The thread that writes may read without the lock.
@@ -16,6 +19,7 @@
 #include "coarse.h"
 #include "cortex/base.h"
 #include "postings.h"
+#include "row_file.h"
 
 #define VECTOR__BLOCK_ROWS 1024
 
@@ -25,10 +29,13 @@ struct vector__slot {
     uint64_t *facets; /* ascending */
     size_t facet_count;
     bool pending; /* has no vector yet: its row counts as none */
+    bool in_file; /* its row, or what was one, has been written */
 };
 struct vector__block {
-    float *rows;     /* VECTOR__BLOCK_ROWS × stride, aligned to VECTOR__ALIGN */
-    uint8_t *coarse; /* VECTOR__BLOCK_ROWS × coarse_stride, likewise; in a slab */
+    uint8_t *coarse; /* VECTOR__BLOCK_ROWS × coarse_stride, aligned to VECTOR__ALIGN; in a slab */
+    /* Rows to be written, NULL where there is none: dimension floats, or VECTOR__WIPED where the one in
+     * the file is to be overwritten with zeros. NULL = none in the block. */
+    float **fresh;
     float scales[VECTOR__BLOCK_ROWS];
     float errors[VECTOR__BLOCK_ROWS];     /* -INFINITY where no document is */
     uint32_t lengths[VECTOR__BLOCK_ROWS]; /* words of the text */
@@ -42,6 +49,8 @@ struct vector__map_entry {
 struct vector__index {
     pthread_rwlock_t lock;
     struct vector__postings postings;
+    struct vector__row_file file;
+    bool file_stale;    /* what is in it belongs to nothing any more */
     size_t bytes_max;   /* of all of it: postings take what is left, or an eighth */
     unsigned dimension; /* 0 = not known yet: whatever is in is pending */
     size_t stride;      /* floats from row to row */
@@ -59,6 +68,7 @@ struct vector__index {
     size_t map_cap;                /* a power of two */
     size_t live;
     size_t pending;     /* of these */
+    size_t fresh_count; /* rows to be written */
     size_t extra_bytes; /* ids and facets */
     uint64_t words;     /* lengths of all texts */
 };
@@ -76,7 +86,17 @@ struct vector__entry {
 void vector__entry_free(struct vector__entry *entry); /* what it holds */
 size_t vector__entry_bytes(const struct vector__entry *entry);
 
+extern float vector__wiped;
+#define VECTOR__WIPED (&vector__wiped)
+
 void vector__index_init(struct vector__index *index);
+/* Float32 rows go to a file in the folder of this path; without this they stay in memory. */
+void vector__index_open_file(struct vector__index *index, const char *beside);
+/* Writes what is to be written to the file; what cannot be stays in memory. The thread that writes;
+ * takes the lock itself. */
+void vector__index_flush(struct vector__index *index);
+/* The float32 row of a slot that has one, padded to stride floats. False where it cannot be read. */
+bool vector__index_read(const struct vector__index *index, size_t slot, float *row);
 void vector__index_free(struct vector__index *index);
 /* Only while nothing is in; 0 = not known again. Gives back all memory of rows. The caller has the
  * lock for writing, or the index to itself. */
@@ -98,6 +118,9 @@ void vector__index_set_text(struct vector__index *index, size_t slot,
 void vector__index_drop_text(struct vector__index *index, size_t slot);
 /* What postings may take as things stand. */
 size_t vector__index_postings_max(const struct vector__index *index);
+/* index_rows.c, for index.c: a slot's row that is to be written, taken over; NULL = none. */
+void vector__index_set_fresh(struct vector__index *index, size_t slot, float *row);
+void vector__index_drop_fresh(struct vector__index *index, size_t block);
 #define VECTOR__NO_SLOT SIZE_MAX
 size_t vector__index_find(const struct vector__index *index, int64_t rowid);
 /* With `added` more documents, without what their entries hold, and without postings, which give way. */
@@ -121,11 +144,6 @@ static inline uint32_t vector__index_length(const struct vector__index *index, s
 static inline uint16_t vector__index_epoch(const struct vector__index *index, size_t slot)
 {
     return index->blocks[slot / VECTOR__BLOCK_ROWS]->epochs[slot % VECTOR__BLOCK_ROWS];
-}
-static inline float *vector__index_row(const struct vector__index *index, size_t slot)
-{
-    return index->blocks[slot / VECTOR__BLOCK_ROWS]->rows +
-           (slot % VECTOR__BLOCK_ROWS) * index->stride;
 }
 
 #endif

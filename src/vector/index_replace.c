@@ -32,10 +32,12 @@ void vector__index_replace(struct vector__index *index, struct vector__index *ne
     vector__postings_clear(&index->postings);
     index->postings.version++;
     swap_all_but_lock(index, next);
+    index->file_stale = true;
     vector__index_free(next);
 }
 
-/* A lock that others wait for cannot be moved; postings stay because their version must. */
+/* A lock that others wait for cannot be moved; postings stay because their version must, and the file
+ * because it is open. */
 static void swap_all_but_lock(struct vector__index *a, struct vector__index *b)
 {
     _Static_assert(offsetof(struct vector__index, lock) == 0, "what is not swapped comes first");

@@ -49,7 +49,7 @@ static void consider_others(const struct vector__scan *scan, const struct fusion
 static void consider(const struct vector__scan *scan, const struct fusion *fusion, size_t slot,
                      struct vector__floor *floor, struct vector__possibles *possibles);
 static void score_possibles(const struct vector__scan *scan, const struct vector__ranking *r,
-                            const struct fusion *fusion, const struct vector__possibles *possibles,
+                            const struct fusion *fusion, struct vector__possibles *possibles,
                             struct vector__best *best);
 static double keyword_max(const struct vector__index *index, const struct vector__ranking *r,
                           const struct vector__matches *matches);
@@ -155,6 +155,9 @@ static enum cx_status rank_by_cosine(const struct cx_vector *v, const struct vec
         status = r->mode == CX_SEARCH_SEMANTIC ? rank_semantic(&scan, r, best, err)
                                                : rank_hybrid(&scan, r, matches, best, err);
     }
+    if (status == CX_OK && scan.buffer->failed) {
+        status = cx_err_set(err, CX_IO_ERROR, "%s", cx_status_text(CX_IO_ERROR));
+    }
     vector__scan_free(&scan);
     return status;
 }
@@ -218,6 +221,7 @@ static enum cx_status find_cosine_max(const struct vector__scan *scan, struct fu
     }
     struct vector__possibles possibles = { 0 };
     vector__scan_cosines(scan, &floor, &possibles, fusion->uppers);
+    vector__possibles_sort(&possibles);
     for (size_t i = 0; i < possibles.count; i++) {
         if (possibles.items[i].upper > fusion->cosine_max) {
             const double cosine = vector__scan_exact(scan, possibles.items[i].slot);
@@ -278,14 +282,12 @@ static void consider(const struct vector__scan *scan, const struct fusion *fusio
 
 /* fusion: NULL for the cosine alone. */
 static void score_possibles(const struct vector__scan *scan, const struct vector__ranking *r,
-                            const struct fusion *fusion, const struct vector__possibles *possibles,
+                            const struct fusion *fusion, struct vector__possibles *possibles,
                             struct vector__best *best)
 {
+    vector__possibles_sort(possibles);
     for (size_t i = 0; i < possibles->count; i++) {
         const struct vector__possible *possible = &possibles->items[i];
-        if (i + 1 < possibles->count) {
-            vector__scan_prefetch(scan, possible[1].slot);
-        }
         if (vector__best_wants(best, possible->upper)) {
             const double cosine = vector__scan_exact(scan, possible->slot);
             const double keyword = fusion != NULL ? fusion->keywords[possible->slot] : 0;

@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CACHE_LINE_FLOATS 16
 #define POSSIBLES_TIDIED 4096 /* from so many on they are gone through now and then */
 
 bool vector__floor_init(struct vector__floor *floor, size_t most, double least)
@@ -72,6 +71,20 @@ void vector__possibles_cut(struct vector__possibles *list, double floor)
     list->count = kept;
 }
 
+static int by_upper(const void *a, const void *b)
+{
+    const double x = ((const struct vector__possible *)a)->upper;
+    const double y = ((const struct vector__possible *)b)->upper;
+    return x < y ? 1 : x > y ? -1 : 0;
+}
+
+void vector__possibles_sort(struct vector__possibles *list)
+{
+    if (list->count > 1) {
+        qsort(list->items, list->count, sizeof *list->items, by_upper);
+    }
+}
+
 void vector__possibles_free(struct vector__possibles *list)
 {
     free(list->items);
@@ -85,6 +98,8 @@ enum cx_status vector__scan_init(struct vector__scan *scan, const struct cx_vect
     *scan = (struct vector__scan){
         .index = &v->index, .kernel = v->kernel, .query = query, .filter = filter
     };
+    scan->buffer = cx_alloc(sizeof *scan->buffer);
+    scan->buffer->row = aligned_alloc(VECTOR__ALIGN, v->index.stride * sizeof(float));
     if (query == NULL) {
         scan->zeros = aligned_alloc(VECTOR__ALIGN, v->index.stride * sizeof *scan->zeros);
         scan->query = scan->zeros;
@@ -93,7 +108,7 @@ enum cx_status vector__scan_init(struct vector__scan *scan, const struct cx_vect
         memset(scan->zeros, 0, v->index.stride * sizeof *scan->zeros);
     }
     /* The padded query: the dimension may not be known yet. */
-    if (scan->query == NULL ||
+    if (scan->query == NULL || scan->buffer->row == NULL ||
         !vector__coarse_query_init(&scan->coarse, scan->query, (unsigned)v->index.stride)) {
         return cx_err_set(err, CX_NO_MEMORY, "%s", cx_status_text(CX_NO_MEMORY));
     }
@@ -104,6 +119,8 @@ void vector__scan_free(struct vector__scan *scan)
 {
     vector__coarse_query_free(&scan->coarse);
     free(scan->zeros);
+    free(scan->buffer->row);
+    free(scan->buffer);
 }
 
 void vector__scan_cosines(const struct vector__scan *scan, struct vector__floor *floor,
@@ -165,17 +182,11 @@ bool vector__scan_passes(const struct vector__scan *scan, const struct vector__s
 
 float vector__scan_exact(const struct vector__scan *scan, size_t slot)
 {
-    float cosine;
-    scan->kernel.dot(scan->query, vector__index_row(scan->index, slot), scan->index->stride, 1,
-                     &cosine);
-    return cosine;
-}
-
-/* The rows that are left lie far apart: all of the next one is on its way while this one is read. */
-void vector__scan_prefetch(const struct vector__scan *scan, size_t slot)
-{
-    const float *row = vector__index_row(scan->index, slot);
-    for (size_t i = 0; i < scan->index->stride; i += CACHE_LINE_FLOATS) {
-        __builtin_prefetch(row + i);
+    float cosine = 0;
+    if (vector__index_read(scan->index, slot, scan->buffer->row)) {
+        scan->kernel.dot(scan->query, scan->buffer->row, scan->index->stride, 1, &cosine);
+    } else {
+        scan->buffer->failed = true;
     }
+    return cosine;
 }

@@ -37,13 +37,21 @@ struct vector__possibles {
 void vector__possibles_add(struct vector__possibles *list, uint32_t slot, double upper);
 /* Forgets those that the floor has risen over. */
 void vector__possibles_cut(struct vector__possibles *list, double floor);
+/* The greatest upper bound first: the fewer have to be looked at. */
+void vector__possibles_sort(struct vector__possibles *list);
 void vector__possibles_free(struct vector__possibles *list);
 
+/* Where float32 rows are read to. */
+struct vector__row_buffer {
+    float *row;
+    bool failed; /* one could not be read: what was found is not to be used */
+};
 struct vector__scan {
     const struct vector__index *index;
     struct vector__kernel kernel;
     const float *query; /* padded and aligned */
     float *zeros;       /* where there is none */
+    struct vector__row_buffer *buffer;
     const struct vector__filter *filter;
     struct vector__coarse_query coarse;
 };
@@ -63,8 +71,7 @@ double vector__scan_lower(const struct vector__scan *scan, size_t slot, float up
 /* The least entry of `uppers` whose upper bound reaches this cosine. */
 float vector__scan_cut(const struct vector__scan *scan, double cosine);
 bool vector__scan_passes(const struct vector__scan *scan, const struct vector__slot *slot);
-/* The float32 cosine. */
+/* The float32 cosine; reads the row. */
 float vector__scan_exact(const struct vector__scan *scan, size_t slot);
-void vector__scan_prefetch(const struct vector__scan *scan, size_t slot);
 
 #endif

@@ -34,6 +34,7 @@ enum cx_status cx_vector_open(struct cx_db *db, const struct cx_vector_options *
     v->scan_seconds = cx_metrics_series(CX_M_VECTOR_SCAN, "");
     vector__index_init(&v->index);
     v->index.bytes_max = options->index_bytes_max;
+    vector__index_open_file(&v->index, cx_db_path(db));
     enum cx_status status = find_owner(v, db, err);
     if (status == CX_OK) {
         status = load(v, db, err);
@@ -77,6 +78,7 @@ void cx_vector_figures(const struct cx_vector *v, struct cx_vector_figures *out)
 
 void vector__update_figures(struct cx_vector *v)
 {
+    vector__index_flush(&v->index);
     const size_t bytes = vector__index_bytes_with(&v->index, 0);
     atomic_store_explicit(&v->figure_documents, v->index.live, memory_order_relaxed);
     atomic_store_explicit(&v->figure_pending, v->index.pending, memory_order_relaxed);

@@ -154,8 +154,24 @@ static double seconds_since(uint64_t start_ns)
     return (double)(cx_clock_mono_ns() - start_ns) / 1e9;
 }
 
+/* The float32 rows of every slot, as brute force wants them. */
+static float *read_rows(const struct cx_vector *v)
+{
+    const struct vector__index *index = &v->index;
+    const size_t slots = index->block_count * VECTOR__BLOCK_ROWS;
+    float *rows = aligned_alloc(64, slots * index->stride * sizeof *rows);
+    memset(rows, 0, slots * index->stride * sizeof *rows);
+    for (size_t i = 0; i < index->slot_end; i++) {
+        if (!vector__index_read(index, i, rows + i * index->stride)) {
+            exit(1);
+        }
+    }
+    return rows;
+}
+
 /* The bare kernels over the store's own rows. */
-static void measure_kernels(struct world *w, const struct cx_vector *v, size_t scans)
+static void measure_kernels(struct world *w, const struct cx_vector *v, const float *floats,
+                            size_t scans)
 {
     const struct vector__index *index = &v->index;
     float *query = aligned_alloc(64, index->stride * sizeof *query);
@@ -176,8 +192,8 @@ static void measure_kernels(struct world *w, const struct cx_vector *v, size_t s
             for (size_t b = 0; b < index->block_count; b++) {
                 const struct vector__coarse_rows rows = vector__index_coarse(index, b);
                 if (which == 0) {
-                    kernels[k].dot(query, index->blocks[b]->rows, index->stride, VECTOR__BLOCK_ROWS,
-                                   scores);
+                    kernels[k].dot(query, floats + b * VECTOR__BLOCK_ROWS * index->stride,
+                                   index->stride, VECTOR__BLOCK_ROWS, scores);
                 } else {
                     kernels[k].bound(&coarse, &rows, VECTOR__BLOCK_ROWS, scores);
                 }
@@ -195,8 +211,8 @@ static void measure_kernels(struct world *w, const struct cx_vector *v, size_t s
     free(query);
 }
 
-static size_t brute_force(const struct cx_vector *v, const float *query, size_t most,
-                          struct vector__candidate *out)
+static size_t brute_force(const struct cx_vector *v, const float *floats, const float *query,
+                          size_t most, struct vector__candidate *out)
 {
     const struct vector__index *index = &v->index;
     struct vector__best best = { .items = out, .most = most };
@@ -204,7 +220,7 @@ static size_t brute_force(const struct cx_vector *v, const float *query, size_t 
     for (size_t first = 0; first < index->slot_end; first += VECTOR__BLOCK_ROWS) {
         const size_t rest = index->slot_end - first;
         const size_t count = rest < VECTOR__BLOCK_ROWS ? rest : VECTOR__BLOCK_ROWS;
-        v->kernel.dot(query, vector__index_row(index, first), index->stride, count, scores);
+        v->kernel.dot(query, floats + first * index->stride, index->stride, count, scores);
         for (size_t i = 0; i < count; i++) {
             if (vector__best_wants(&best, scores[i])) {
                 const struct vector__slot *slot = vector__index_slot(index, first + i);
@@ -233,7 +249,7 @@ static void note(struct turn *turn, uint64_t start_ns)
 
 /* Ranking alone, without the rows of the database and JSON. In turns of some queries each, so that
  * neither finds its rows driven out of the caches by the other. */
-static void compare(struct world *w, struct cx_vector *v, size_t queries)
+static void compare(struct world *w, struct cx_vector *v, const float *floats, size_t queries)
 {
     const size_t stride = v->index.stride;
     float *vectors = aligned_alloc(64, TURN * stride * sizeof *vectors);
@@ -250,7 +266,7 @@ static void compare(struct world *w, struct cx_vector *v, size_t queries)
         }
         for (size_t i = 0; i < TURN; i++) {
             const uint64_t start_ns = cx_clock_mono_ns();
-            true_count[i] = brute_force(v, vectors + i * stride, TOP_K, truth[i]);
+            true_count[i] = brute_force(v, floats, vectors + i * stride, TOP_K, truth[i]);
             note(&brute, start_ns);
         }
         for (size_t i = 0; i < TURN; i++) {
@@ -311,8 +327,10 @@ int main(int argc, char **argv)
     start_ns = cx_clock_mono_ns();
     must(cx_vector_open(db, &options, &v, &err), &err);
     printf(", opened in %.2f s\n", (double)(cx_clock_mono_ns() - start_ns) / 1e9);
-    measure_kernels(&w, v, 20);
-    compare(&w, v, queries);
+    float *floats = read_rows(v);
+    measure_kernels(&w, v, floats, 20);
+    compare(&w, v, floats, queries);
+    free(floats);
     struct cx_db *reader = cx_store_reader(store);
     measure(&w, v, reader, queries, "whole search", NULL);
     json_t *filter = json_pack("{s:i}", "part", 1);

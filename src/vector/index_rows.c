@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The float32 rows of the index (index.h): in its file, or in memory until they are there.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "index.h"
+
+float vector__wiped;
+
+static bool write_block(struct vector__index *index, size_t block, bool *written, float *row);
+static void settle_block(struct vector__index *index, size_t block, const bool *written);
+
+void vector__index_open_file(struct vector__index *index, const char *beside)
+{
+    vector__row_file_open(&index->file, beside);
+    index->file_stale = true;
+}
+
+bool vector__index_read(const struct vector__index *index, size_t slot, float *row)
+{
+    const struct vector__block *block = index->blocks[slot / VECTOR__BLOCK_ROWS];
+    const float *fresh = block->fresh != NULL ? block->fresh[slot % VECTOR__BLOCK_ROWS] : NULL;
+    if (fresh == NULL && block->slots[slot % VECTOR__BLOCK_ROWS].in_file) {
+        return vector__row_file_read(&index->file, slot, row);
+    }
+    memset(row, 0, index->stride * sizeof *row);
+    if (fresh != NULL && fresh != VECTOR__WIPED) {
+        memcpy(row, fresh, index->dimension * sizeof *row);
+    }
+    return true;
+}
+
+/* row: taken over; NULL = nothing is to be written. */
+void vector__index_set_fresh(struct vector__index *index, size_t slot, float *row)
+{
+    struct vector__block *block = index->blocks[slot / VECTOR__BLOCK_ROWS];
+    if (block->fresh == NULL) {
+        if (row == NULL) {
+            return;
+        }
+        block->fresh = cx_alloc(VECTOR__BLOCK_ROWS * sizeof(float *));
+    }
+    float **place = &block->fresh[slot % VECTOR__BLOCK_ROWS];
+    index->fresh_count -= *place != NULL ? 1 : 0;
+    index->fresh_count += row != NULL ? 1 : 0;
+    if (*place != VECTOR__WIPED) {
+        free(*place);
+    }
+    *place = row;
+}
+
+void vector__index_drop_fresh(struct vector__index *index, size_t block)
+{
+    if (index->blocks[block]->fresh != NULL) {
+        for (size_t i = 0; i < VECTOR__BLOCK_ROWS; i++) {
+            vector__index_set_fresh(index, block * VECTOR__BLOCK_ROWS + i, NULL);
+        }
+        free(index->blocks[block]->fresh);
+        index->blocks[block]->fresh = NULL;
+    }
+}
+
+/* While a row is fresh nobody reads what the file has in its place. */
+void vector__index_flush(struct vector__index *index)
+{
+    if (index->file_stale) {
+        vector__row_file_clear(&index->file, index->stride * sizeof(float));
+        index->file_stale = false;
+    }
+    if (index->fresh_count == 0 || index->file.fd < 0) {
+        return;
+    }
+    float *row = cx_alloc(index->stride * sizeof *row);
+    bool written[VECTOR__BLOCK_ROWS];
+    for (size_t i = 0; i < index->block_count; i++) {
+        if (index->blocks[i]->fresh != NULL && write_block(index, i, written, row)) {
+            CX_CHECK(pthread_rwlock_wrlock(&index->lock) == 0);
+            settle_block(index, i, written);
+            CX_CHECK(pthread_rwlock_unlock(&index->lock) == 0);
+        }
+    }
+    free(row);
+}
+
+/* row: room for one. False where none could be written. */
+static bool write_block(struct vector__index *index, size_t block, bool *written, float *row)
+{
+    float *const *fresh = index->blocks[block]->fresh;
+    bool any = false;
+    for (size_t i = 0; i < VECTOR__BLOCK_ROWS; i++) {
+        written[i] = false;
+        if (fresh[i] != NULL) {
+            memset(row, 0, index->stride * sizeof *row);
+            if (fresh[i] != VECTOR__WIPED) {
+                memcpy(row, fresh[i], index->dimension * sizeof *row);
+            }
+            written[i] = vector__row_file_write(&index->file, block * VECTOR__BLOCK_ROWS + i, row);
+            if (!written[i]) {
+                return any; /* the next ones are not tried: they would fail as well */
+            }
+            any = true;
+        }
+    }
+    return true;
+}
+
+static void settle_block(struct vector__index *index, size_t block, const bool *written)
+{
+    struct vector__block *b = index->blocks[block];
+    bool left = false;
+    for (size_t i = 0; i < VECTOR__BLOCK_ROWS; i++) {
+        if (written[i]) {
+            b->slots[i].in_file = b->fresh[i] != VECTOR__WIPED;
+            vector__index_set_fresh(index, block * VECTOR__BLOCK_ROWS + i, NULL);
+        }
+        left = left || b->fresh[i] != NULL;
+    }
+    if (!left) {
+        free(b->fresh);
+        b->fresh = NULL;
+    }
+}
