@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The table of kernels, and what their packing has in common.
+ */
+#include "encoder_kernel.h"
+
+#include "encoder_plain.h"
+
+const struct embed__kernel *const embed__kernels[] = {
+    &embed__kernel_plain,
+    &embed__kernel_plain_bfloat16,
+    &embed__kernel_plain_int8,
+};
+const size_t embed__kernels_count = CX_ARRAY_LEN(embed__kernels);
+
+size_t embed__round_up(size_t value, size_t multiple)
+{
+    return (value + multiple - 1) / multiple * multiple;
+}
+
+size_t embed__panels_bytes(size_t out, size_t in, size_t width)
+{
+    return embed__round_up(out, width) * in * sizeof(float);
+}
+
+void embed__pack_panels(const float *weight, size_t out, size_t in, size_t width, float *panels)
+{
+    for (size_t first = 0; first < out; first += width) {
+        for (size_t k = 0; k < in; k++) {
+            for (size_t j = 0; j < width; j++) {
+                *panels++ = first + j < out ? weight[(first + j) * in + k] : 0;
+            }
+        }
+    }
+}

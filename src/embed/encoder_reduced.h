@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * encoder_reduced: bfloat16 and int8 numbers, as every kernel of reduced precision rounds them.
+ *
+ * int8: each row of a matrix (its inputs to one output) and each row of what meets it has a scale of
+ * its own, its largest number being 127; products are summed exactly.
+ */
+#ifndef CORTEX_EMBED_ENCODER_REDUCED_H
+#define CORTEX_EMBED_ENCODER_REDUCED_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define EMBED__INT8_MOST 127
+
+/* To nearest, ties to even; NaN stays one. */
+uint16_t embed__bfloat16_of(float x);
+float embed__float_of(uint16_t bfloat16);
+/* numbers · the returned scale ≈ x. What is not finite becomes 0. */
+float embed__int8_row(const float *x, size_t count, int8_t *numbers);
+
+#endif
