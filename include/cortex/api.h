@@ -29,7 +29,11 @@ struct cx_api_options {
     enum cx_search_mode search_mode; /* where a request names none */
     size_t body_bytes;               /* ceilings of bodies: in general … */
     size_t documents_body_bytes;     /* … and of POST /vector/documents, /context/optimize */
-    size_t token_cache_bytes;        /* of token counts */
+    size_t hot_entries;              /* of hot state: ceilings … */
+    size_t hot_bytes;
+    size_t hot_value_bytes;   /* … of one value */
+    bool hot_persist;         /* it outlives the process */
+    size_t token_cache_bytes; /* of token counts */
     unsigned deadline_ms;
 };
 struct cx_api;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * state: resources, hot facts, the summary, and the signed snapshot (context pack) made of them.
+ * state: resources, hot facts, the summary, and the signed snapshot (context pack) made of them; hot
+ * state, which is values in memory with a time to live.
  *
  * Threads: functions that take a cx_db are blocking code for a lane (those that change something:
- * the write lane, which also builds packs); a pack is immutable.
+ * the write lane, which also builds packs); a pack is immutable; hot state belongs to the loop.
  */
 #ifndef CORTEX_STATE_H
 #define CORTEX_STATE_H
@@ -118,5 +119,80 @@ enum cx_status cx_state_snapshots(struct cx_db *db, const struct cx_snapshot_que
                                   json_t **out, struct cx_err *err) CX_MUST_CHECK;
 /* The present version (any connection). */
 enum cx_status cx_state_version(struct cx_db *db, uint64_t *out, struct cx_err *err) CX_MUST_CHECK;
+
+/* ---- Hot state ---------------------------------------------------------------------------------
+ * Values in memory by namespace and key, each with a time to live, under a ceiling of entries and
+ * of bytes: what was used least recently goes first. Loop thread. Whatever may touch many entries
+ * takes `steps`, at most so many of them at a time, and is to be called again.
+ */
+#define CX_HOT_NAMESPACE_MAX_BYTES 128
+#define CX_HOT_KEY_MAX_BYTES 512
+struct cx_hot;
+struct cx_hot_options {
+    size_t entries_max;
+    size_t
+        bytes_max; /* of keys, values and what holds them; the largest value fits several times */
+    /* An entry has expired or was evicted (not: removed or replaced). NULL = nobody cares. */
+    void (*on_gone)(void *ctx, struct cx_str space, struct cx_str key, uint64_t stamp);
+    void *ctx;
+};
+void cx_hot_new(const struct cx_hot_options *options, struct cx_hot **out);
+void cx_hot_free(struct cx_hot **hot);
+
+struct cx_hot_entry {
+    struct cx_str space;
+    struct cx_str key;
+    struct cx_str value; /* a JSON text */
+    uint64_t expires_ms; /* monotonic; 0 = never */
+    int64_t expires_us;  /* wall clock, told to people; 0 = never */
+    uint64_t stamp;      /* names this value of the key: see cx_hot_stamp */
+};
+/* A new stamp, higher than all before. */
+uint64_t cx_hot_stamp(struct cx_hot *hot);
+/* False where it is not there, or has expired. *out borrows until the next change. Counts as use. */
+bool cx_hot_get(struct cx_hot *hot, struct cx_str space, struct cx_str key, uint64_t now_ms,
+                struct cx_hot_entry *out);
+/* Makes room for such an entry by letting others go; true when there is. */
+bool cx_hot_make_room(struct cx_hot *hot, const struct cx_hot_entry *entry, uint64_t now_ms,
+                      size_t steps);
+/* Copies. Needs room. A value with a higher stamp stays. *created: the key was not there. */
+void cx_hot_put(struct cx_hot *hot, const struct cx_hot_entry *entry, uint64_t now_ms,
+                bool *created);
+/* False where it is not there, has expired, or has a stamp above. */
+bool cx_hot_remove(struct cx_hot *hot, struct cx_str space, struct cx_str key, uint64_t stamp,
+                   uint64_t now_ms);
+/* Empties a namespace of all values with stamps up to that one; what comes meanwhile stays. */
+struct cx_hot_sweep {
+    struct cx_str space; /* these two are the caller's, the rest begins as zero */
+    uint64_t stamp;
+    size_t removed;
+    char after[CX_HOT_KEY_MAX_BYTES];
+    size_t after_len;
+};
+/* True when it has come to the end. */
+bool cx_hot_sweep(struct cx_hot *hot, struct cx_hot_sweep *sweep, size_t steps);
+/* Lets go what has expired; true when all has. */
+bool cx_hot_expire(struct cx_hot *hot, uint64_t now_ms, size_t steps);
+/* Appends {"keys": [{"key","expires_at"}], "cursor": string|null}, in the order of keys. after: the
+ * cursor of the page before, or p NULL. */
+void cx_hot_list(const struct cx_hot *hot, struct cx_str space, struct cx_str after, size_t limit,
+                 uint64_t now_ms, struct cx_buf *out);
+/* Appends {"entries", "bytes", "entries_max", "bytes_max", "hits", "misses", "expired", "evicted",
+ * "namespaces": [{"name","entries","bytes"}], "cursor"}: the namespaces in order, paged likewise. */
+void cx_hot_stats(const struct cx_hot *hot, struct cx_str after, size_t limit, struct cx_buf *out);
+
+/* The same on disk, for those who want it to outlive the process. Blocking; writing: write lane. */
+enum cx_status cx_hot_save(struct cx_db *db, const struct cx_hot_entry *entry,
+                           struct cx_err *err) CX_MUST_CHECK;
+/* Of each only the value with that stamp, or an older one. One transaction. */
+enum cx_status cx_hot_erase(struct cx_db *db, const struct cx_hot_entry *entries, size_t count,
+                            struct cx_err *err) CX_MUST_CHECK;
+/* At most `limit` rows of the namespace with stamps up to that one; *left: there are more. */
+enum cx_status cx_hot_erase_all(struct cx_db *db, struct cx_str space, uint64_t stamp, size_t limit,
+                                bool *left, struct cx_err *err) CX_MUST_CHECK;
+/* At start: the newest of what has not expired, as much as there is room for, becomes the content of
+ * `hot`, which is empty; the rest is deleted. */
+enum cx_status cx_hot_load(struct cx_hot *hot, struct cx_db *db, uint64_t now_ms, int64_t now_us,
+                           struct cx_err *err) CX_MUST_CHECK;
 
 #endif

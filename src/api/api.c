@@ -17,7 +17,13 @@ enum cx_status cx_api_new(const struct cx_api_options *options, struct cx_api **
     api->phase = CX_API_STARTING;
     api->started_us = cx_clock_wall_us();
     api->started_ns = cx_clock_mono_ns();
-    const enum cx_status status = api__snapshots_open(api, err);
+    enum cx_status status = api__snapshots_open(api, err);
+    if (status == CX_OK) {
+        status = api__hot_open(api, err);
+        if (status != CX_OK) {
+            api__snapshots_free(api);
+        }
+    }
     if (status != CX_OK) {
         free(api);
         return status;
@@ -55,11 +61,13 @@ void cx_api_stop(struct cx_api *api)
 {
     api__health_stop(api);
     api__pending_stop(api);
+    api__hot_stop(api);
 }
 
 bool cx_api_idle(const struct cx_api *api)
 {
-    return api->health.job == NULL && api->snapshots.build == NULL && api__pending_idle(api);
+    return api->health.job == NULL && api->snapshots.build == NULL && api__pending_idle(api) &&
+           api__hot_idle(api);
 }
 
 void cx_api_free(struct cx_api **api)
@@ -71,6 +79,7 @@ void cx_api_free(struct cx_api **api)
     api__health_free(*api);
     api__snapshots_free(*api);
     api__pending_free(*api);
+    api__hot_free(*api);
     cx_token_cache_free(&(*api)->token_cache);
     free((*api)->routes);
     free(*api);

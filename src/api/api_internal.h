@@ -38,6 +38,21 @@ struct api__snapshots {
 
 struct api__pending;
 
+/* hot.h */
+struct api__hot_gone;
+struct api__hot {
+    struct cx_hot *hot;
+    bool persist;
+    struct cx_timer *timer;
+    struct api__hot_gone *gone; /* persist: entries gone from memory, whose rows are to be erased */
+    size_t gone_count;
+    struct api__hot_gone *erasing; /* by the job under way */
+    size_t erasing_count;
+    struct cx_store *store; /* what the job writes to */
+    struct cx_job *job;
+    struct cx_series *left;
+};
+
 struct cx_token_cache;
 
 struct cx_api {
@@ -50,9 +65,10 @@ struct cx_api {
     uint64_t started_ns;
     struct api__health health;
     struct api__snapshots snapshots;
+    struct api__hot hot;
     struct api__pending *pending; /* NULL without a vector store */
     struct cx_token_cache *token_cache;
-    size_t answers_bytes;         /* openai_compat.c: of the answers under way */
+    size_t answers_bytes; /* openai_compat.c: of the answers under way */
     struct cx_series *answers_gauge;
 };
 
@@ -88,6 +104,18 @@ extern const struct api__endpoint api__discover, api__resource_get, api__resourc
 /* facts.c */
 extern const struct api__endpoint api__facts_get, api__fact_add, api__fact_delete, api__summary_get,
     api__summary_put;
+
+/* hot_upkeep.c: at start-up it may read what was persisted. */
+enum cx_status api__hot_open(struct cx_api *api, struct cx_err *err);
+void api__hot_stop(struct cx_api *api);
+bool api__hot_idle(const struct cx_api *api);
+void api__hot_free(struct cx_api *api);
+
+/* hot.c */
+extern const struct api__endpoint api__hot_get, api__hot_put, api__hot_delete;
+
+/* hot_space.c */
+extern const struct api__endpoint api__hot_stats, api__hot_keys, api__hot_empty;
 
 /* ingest.c */
 extern const struct api__endpoint api__documents_put;

@@ -6,7 +6,7 @@
  */
 #include "api/api_internal.h"
 
-enum body_limit { NO_BODY, GENERAL, DOCUMENTS };
+enum body_limit { NO_BODY, GENERAL, DOCUMENTS, HOT };
 
 struct row {
     const char *method;
@@ -39,6 +39,13 @@ static const struct row map[] = {
     { "GET",    "/state/summary",             CX_SCOPE_STATE,   0,     NO_BODY,   &api__summary_get },
     { "PUT",    "/state/summary",             CX_SCOPE_STATE,   BODY,  GENERAL,   &api__summary_put },
 
+    { "GET",    "/hot",                       CX_SCOPE_STATE,   0,     NO_BODY,   &api__hot_stats },
+    { "GET",    "/hot/{namespace}",           CX_SCOPE_STATE,   0,     NO_BODY,   &api__hot_keys },
+    { "DELETE", "/hot/{namespace}",           CX_SCOPE_STATE,   0,     NO_BODY,   &api__hot_empty },
+    { "GET",    "/hot/{namespace}/{key}",     CX_SCOPE_STATE,   0,     NO_BODY,   &api__hot_get },
+    { "PUT",    "/hot/{namespace}/{key}",     CX_SCOPE_STATE,   BODY,  HOT,       &api__hot_put },
+    { "DELETE", "/hot/{namespace}/{key}",     CX_SCOPE_STATE,   0,     NO_BODY,   &api__hot_delete },
+
     { "POST",   "/vector/search",             CX_SCOPE_VECTOR,  BODY,  GENERAL,   &api__search },
     { "GET",    "/vector/documents",          CX_SCOPE_VECTOR,  0,     NO_BODY,   &api__documents_list },
     { "POST",   "/vector/documents",          CX_SCOPE_VECTOR,  BODY,  DOCUMENTS, &api__documents_put },
@@ -63,6 +70,7 @@ void api__routes_make(struct cx_api *api)
         [NO_BODY] = 0,
         [GENERAL] = api->options.body_bytes,
         [DOCUMENTS] = api->options.documents_body_bytes,
+        [HOT] = api->options.hot_value_bytes,
     };
     api->routes = cx_realloc_array(NULL, CX_ARRAY_LEN(map), sizeof *api->routes);
     api->route_count = CX_ARRAY_LEN(map);

@@ -234,6 +234,10 @@ static enum cx_status make_api(struct app *app, struct cx_err *err)
         .search_mode = (enum cx_search_mode)c->search_default_mode,
         .body_bytes = c->http_body_bytes,
         .documents_body_bytes = c->http_documents_body_bytes,
+        .hot_entries = c->hot_entries,
+        .hot_bytes = c->hot_bytes,
+        .hot_value_bytes = c->hot_value_bytes,
+        .hot_persist = c->hot_persist,
         .token_cache_bytes = c->context_count_cache_bytes,
         .deadline_ms = c->http_deadline_ms,
     };

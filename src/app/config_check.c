@@ -25,6 +25,10 @@ enum cx_status app__config_check(const struct cx_config *config, struct cx_err *
         return fail_key(config, APP__KEY_http_uri_bytes, err,
                         "must not be more than http.header_bytes, which counts it in");
     }
+    if (config->hot_bytes / 3 < config->hot_value_bytes) {
+        return fail_key(config, APP__KEY_hot_bytes, err,
+                        "must be at least three times hot.value_bytes");
+    }
     if (config->fetch_proxy != NULL && strncmp(config->fetch_proxy, "unix:", 5) == 0) {
         return fail_key(config, APP__KEY_fetch_proxy, err, "must begin with http:// or https://");
     }

@@ -58,6 +58,11 @@ const struct cx_migration cx_state_migrations[] = {
               " (SELECT count(*), coalesce(sum(" FACT_BYTES("") "), 0) FROM state_facts);" COUNTING(
                   "state_resources", "resource", RESOURCE_BYTES)
                   COUNTING("state_facts", "fact", FACT_BYTES) },
+    { "state", 3,
+      "CREATE TABLE hot("
+      " id INTEGER PRIMARY KEY, space BLOB NOT NULL, key BLOB NOT NULL, value BLOB NOT NULL,"
+      " expires_us INTEGER NOT NULL, stamp INTEGER NOT NULL, UNIQUE(space, key)) STRICT;"
+      "CREATE INDEX hot_stamp ON hot(stamp)" },
 };
 const size_t cx_state_migration_count = CX_ARRAY_LEN(cx_state_migrations);
 
