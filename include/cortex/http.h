@@ -57,6 +57,7 @@ struct cx_http_limits {  /* 0 = a default, but for the last */
     unsigned body_timeout_ms;   /* for the whole body: 408; a stream renews it with each chunk */
     unsigned idle_timeout_ms;   /* keep-alive without a request */
     unsigned write_timeout_ms;  /* a client that does not read its answer */
+    size_t unsent_bytes;        /* of all answers that are streamed, together; see Streams */
     unsigned requests_per_connection; /* 0 = no limit */
 };
 struct cx_http_rate { /* token bucket; per_second 0 = off */
@@ -101,7 +102,9 @@ enum cx_route_flags {
     CX_ROUTE_BODY_OPTIONAL = 1 << 2,  /* takes one, or none */
     CX_ROUTE_WHILE_DRAINING = 1 << 3, /* answered while draining (health) */
     CX_ROUTE_OPENAI_ERRORS = 1 << 4,  /* errors in OpenAI's shape */
-    CX_ROUTE_NDJSON = 1 << 5          /* with a body flag: application/x-ndjson is taken too */
+    /* Takes a body of application/x-ndjson, of any length and piece by piece (Streams, below). May
+     * stand beside a route of the same method and path that takes JSON. */
+    CX_ROUTE_NDJSON = 1 << 5
 };
 struct cx_route {
     const char *method; /* GET answers HEAD too */
@@ -159,7 +162,8 @@ struct cx_str cx_exchange_body(struct cx_exchange *x);
 const char *cx_exchange_correlation_id(struct cx_exchange *x);
 const char *cx_exchange_traceparent(struct cx_exchange *x); /* NULL = none that is valid */
 const char *cx_exchange_token_name(struct cx_exchange *x);  /* NULL without a token */
-uint64_t cx_exchange_left_ms(struct cx_exchange *x);        /* until the deadline */
+/* Until the deadline; of a stream, which has none: a day. */
+uint64_t cx_exchange_left_ms(struct cx_exchange *x);
 
 /* ---- Exchange: waiting ----------------------------------------------------------------------- */
 /* A blocking function of an endpoint. What it returns becomes the outcome; err goes into the
@@ -198,5 +202,80 @@ void cx_exchange_set_retry_after(struct cx_exchange *x, unsigned seconds);
 /* Sets ETag; a matching If-None-Match (weak comparison) turns a 200 to GET or HEAD into 304. */
 void cx_exchange_set_etag(struct cx_exchange *x, const char *etag);
 void cx_exchange_set_cache_control(struct cx_exchange *x, const char *value); /* default no-store */
+
+/* ---- Exchange: streams -------------------------------------------------------------------------
+ * An answer of any length that is written piece by piece, for milliseconds or hours; a body of any
+ * length that is taken piece by piece (CX_ROUTE_NDJSON); or both at once. The endpoint stays a table
+ * of steps. A step opens the answer; a step (the same again, by go_to) writes and takes what there
+ * is and waits for more as its one operation; the last ends it. What is short of the end when the
+ * exchange fails is cut: the client sees a body that has no end.
+ *
+ *     static enum cx_step_result upper_open(struct cx_exchange *x)
+ *     {
+ *         return cx_stream_open(x, 200, &(struct cx_stream_options){ .content_type = … });
+ *     }
+ *     static enum cx_step_result upper_copy(struct cx_exchange *x)
+ *     {
+ *         const struct cx_str piece = cx_exchange_body(x);
+ *         (void)cx_stream_write(x, piece);
+ *         cx_stream_take(x, piece.len);
+ *         if (cx_stream_body_ended(x)) {
+ *             return cx_stream_end(x);
+ *         }
+ *         cx_exchange_go_to(x, upper_copy);
+ *         return cx_stream_wait(x, CX_WAIT_BODY, NULL, NULL);
+ *     }
+ *
+ * Time: the deadline ends when the answer is opened. A client that reads nothing of what waits for
+ * it for write_timeout_ms is disconnected, but not while its body still comes: it may send all of it
+ * before it reads. Drain wakes every stream once (cx_stream_draining).
+ * Loop thread.
+ */
+struct cx_stream_options {
+    const char *content_type;
+    /* What may wait for the client beside what its socket holds; 0 = 1 MiB. A write beyond it (or
+     * beyond the server's unsent_bytes) disconnects the client: who would rather leave something out
+     * asks cx_stream_unsent first. */
+    size_t unsent_max;
+    /* For answers without an end of their own: a client that has shut its side is gone. Otherwise it
+     * may still be reading. */
+    bool gone_at_eof;
+};
+/* Within a step: the head goes out, chunked, or up to the end of the connection for HTTP/1.0; never
+ * compressed, with X-Accel-Buffering: no. CX_STEP_NEXT: it is open. CX_STEP_REPLIED to a HEAD: there
+ * is nothing more to do. Headers are set before. */
+enum cx_step_result cx_stream_open(struct cx_exchange *x, int http_status,
+                                   const struct cx_stream_options *options);
+/* At any time while it is open, within a step or not: goes to the socket at once, the rest waits;
+ * copied. Never calls back. False: the client is gone, or disconnected by this; the exchange ends by
+ * itself, later. */
+bool cx_stream_write(struct cx_exchange *x, struct cx_str bytes);
+size_t cx_stream_unsent(const struct cx_exchange *x); /* bytes that wait for the client */
+/* Within a step, which returns what this returns: the whole answer has been written. What the client
+ * has still to send of its body is read off. */
+enum cx_step_result cx_stream_end(struct cx_exchange *x);
+
+/* cx_exchange_body is what has come of a streamed body and was not taken, valid until the step ends.
+ * While 256 KiB of it are not taken the client is not read from. */
+void cx_stream_take(struct cx_exchange *x, size_t bytes);
+/* All has come and was taken. */
+bool cx_stream_body_ended(const struct cx_exchange *x);
+
+enum cx_stream_wait {
+    CX_WAIT_BODY = 1 << 0,   /* until some of the body is there, or its end; for body_timeout_ms */
+    CX_WAIT_ROOM = 1 << 1,   /* until at most half of unsent_max waits for the client */
+    CX_WAIT_PATIENT = 1 << 2 /* for the body without a time limit: it is our turn to move */
+};
+/* Waits for the first of these (0 = none), for cx_stream_wake and for the drain; returns
+ * CX_STEP_WAIT. Bad outcomes are those of CX_WAIT_BODY: CX_BAD_REQUEST, CX_REQUEST_TIMEOUT; for
+ * after_failure. When the client leaves, cancel(op) is called and the exchange lives on until
+ * cx_stream_wake (which cancel may call); cancel NULL: it ends at once. */
+enum cx_step_result cx_stream_wait(struct cx_exchange *x, unsigned what, void (*cancel)(void *op),
+                                   void *op);
+/* Ends a wait, this one or the next. The step runs later. */
+void cx_stream_wake(struct cx_exchange *x);
+bool cx_stream_draining(const struct cx_exchange *x); /* the server ends: say farewell soon */
+/* The step to run next, in place of the one that follows in the table: how a table loops. */
+void cx_exchange_go_to(struct cx_exchange *x, enum cx_step_result (*run)(struct cx_exchange *x));
 
 #endif

@@ -280,6 +280,7 @@ static struct cx_http_options http_options(const struct app *app)
                     .body_timeout_ms = c->http_body_timeout_ms,
                     .idle_timeout_ms = c->http_idle_timeout_ms,
                     .write_timeout_ms = c->http_write_timeout_ms,
+                    .unsent_bytes = c->http_unsent_bytes,
                     .requests_per_connection = c->http_requests_per_connection },
         .rate = app__rate(c),
         .server_names = c->http_server_names,

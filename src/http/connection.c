@@ -5,8 +5,9 @@
  * bound, so that a client that leaves is noticed.
  *
  *   IDLE → HEAD → WORK ⇄ BODY          an exchange has the request
+ *                 WORK ⇄ STREAM        it takes its body piece by piece; WORK when all has come
  *   WORK → IDLE                        answered, next
- *   WORK, BODY → DISCARD → IDLE        answered before its small body was read
+ *   WORK, BODY, STREAM → DISCARD → IDLE    answered before its body was read
  *   … → STOPPED → LINGER → CLOSING     no further request
  */
 #include "http/http_internal.h"
@@ -27,6 +28,8 @@ static void take_bytes(struct connection *c, struct cx_str data);
 static size_t take_requests(struct connection *c, struct cx_str data);
 static bool take_head(struct connection *c, struct cx_str data, size_t *used);
 static bool take_body(struct connection *c, struct cx_str data, size_t *used);
+static bool take_piece(struct connection *c, struct cx_str data, size_t *used);
+static bool client_is_gone(const struct connection *c);
 static void settle(struct connection *c);
 static void begin_linger(struct connection *c);
 static void await(struct connection *c, bool begun);
@@ -37,7 +40,9 @@ static const unsigned legal_moves[CONNECTION_STATE_COUNT] = {
     [CONNECTION_IDLE] = MAY(HEAD) | MAY(CLOSING),
     [CONNECTION_HEAD] = MAY(WORK) | MAY(IDLE) | MAY(CLOSING),
     [CONNECTION_BODY] = MAY(WORK) | MAY(DISCARD) | MAY(STOPPED) | MAY(CLOSING),
-    [CONNECTION_WORK] = MAY(IDLE) | MAY(BODY) | MAY(DISCARD) | MAY(STOPPED) | MAY(CLOSING),
+    [CONNECTION_STREAM] = MAY(WORK) | MAY(DISCARD) | MAY(STOPPED) | MAY(CLOSING),
+    [CONNECTION_WORK] =
+        MAY(IDLE) | MAY(BODY) | MAY(STREAM) | MAY(DISCARD) | MAY(STOPPED) | MAY(CLOSING),
     [CONNECTION_DISCARD] = MAY(IDLE) | MAY(STOPPED) | MAY(CLOSING),
     [CONNECTION_STOPPED] = MAY(LINGER) | MAY(CLOSING),
     [CONNECTION_LINGER] = MAY(CLOSING),
@@ -115,7 +120,9 @@ static void take_bytes(struct connection *c, struct cx_str data)
 {
     if (c->state == CONNECTION_LINGER) {
         c->lingered += data.len;
-        if (c->lingered > LINGER_BYTES) {
+        if (c->patient) {
+            await(c, true);
+        } else if (c->lingered > LINGER_BYTES) {
             connection__close(c);
         }
         return;
@@ -165,6 +172,9 @@ static size_t take_requests(struct connection *c, struct cx_str data)
         case CONNECTION_BODY:
         case CONNECTION_DISCARD:
             more = take_body(c, data, &used);
+            break;
+        case CONNECTION_STREAM:
+            more = take_piece(c, data, &used);
             break;
         case CONNECTION_WORK:
         case CONNECTION_STOPPED:
@@ -232,6 +242,9 @@ static bool take_body(struct connection *c, struct cx_str data, size_t *used)
         request__feed(&x->request, (struct cx_str){ data.p + *used, data.len - *used }, &taken);
     *used += taken;
     if (verdict == FEED_MORE) {
+        if (c->state == CONNECTION_DISCARD && x->stream.pieces && taken > 0) {
+            c->awaits = NULL; /* each piece has time anew */
+        }
         return false;
     }
     if (c->state == CONNECTION_DISCARD) {
@@ -254,10 +267,37 @@ static bool take_body(struct connection *c, struct cx_str data, size_t *used)
     return true;
 }
 
+/* Only what the exchange has room for: the rest stays stashed, and a full stash stops the reading. */
+static bool take_piece(struct connection *c, struct cx_str data, size_t *used)
+{
+    struct cx_exchange *x = c->exchange;
+    struct cx_str rest = { data.p + *used, data.len - *used };
+    const size_t room = stream__room(x);
+    rest.len = rest.len < room ? rest.len : room;
+    if (rest.len == 0) {
+        return false;
+    }
+    size_t taken = 0;
+    const enum http_feed verdict = request__feed(&x->request, rest, &taken);
+    *used += taken;
+    if (verdict == FEED_FAILED) {
+        observe__protocol_error(c->http, x->request.fault);
+        stream__body_failed(x, x->request.fault, x->request.fault_text);
+        return true;
+    }
+    if (verdict == FEED_COMPLETE) {
+        connection__move(c, CONNECTION_WORK);
+    }
+    stream__body_came(x, taken);
+    return verdict == FEED_MORE;
+}
+
 void connection__answered(struct connection *c, bool keep_alive)
 {
     struct cx_exchange *x = c->exchange;
     if (!keep_alive) {
+        c->patient = x->stream.pieces && !x->request.body_complete && x->stream.fault == CX_OK &&
+                     !x->request.expects_continue && c->http->state == HTTP_SERVING;
         /* A client that asked for the close itself sends nothing more that could reset the
          * connection. */
         c->linger = x->request.keep_alive || !x->request.body_complete;
@@ -295,12 +335,10 @@ static void settle(struct connection *c)
             }
             begin_linger(c);
         }
-    } else if (c->writes == 0 && c->state != CONNECTION_WORK) {
-        const bool idle = c->state == CONNECTION_IDLE && c->stash.len == 0;
-        if (c->eof || (idle && c->http->state != HTTP_SERVING)) {
-            connection__close(c);
-            return;
-        }
+    } else if (client_is_gone(c) || (c->state == CONNECTION_IDLE && c->writes == 0 &&
+                                     c->stash.len == 0 && c->http->state != HTTP_SERVING)) {
+        connection__close(c);
+        return;
     }
     if (c->stash.len >= STASH_PAUSE && c->reading) {
         (void)uv_read_stop((uv_stream_t *)&c->tcp);
@@ -309,6 +347,56 @@ static void settle(struct connection *c)
         start_reading(c);
     }
     await(c, false);
+}
+
+/* It has sent its end, and nothing more can come of that. */
+static bool client_is_gone(const struct connection *c)
+{
+    if (!c->eof) {
+        return false;
+    }
+    switch (c->state) {
+    case CONNECTION_STREAM:
+        return c->stash.len == 0;
+    case CONNECTION_WORK:
+        return c->exchange->stream.state == STREAM_OPEN && c->exchange->stream.gone_at_eof;
+    case CONNECTION_IDLE:
+    case CONNECTION_HEAD:
+    case CONNECTION_BODY:
+    case CONNECTION_DISCARD:
+    case CONNECTION_LINGER:
+        return c->writes == 0;
+    case CONNECTION_STOPPED:
+    case CONNECTION_CLOSING:
+    case CONNECTION_STATE_COUNT:
+        break;
+    }
+    return false;
+}
+
+void connection__settle_later(struct connection *c)
+{
+    if (c->unsettled.next != NULL) {
+        return;
+    }
+    link__append(&c->http->unsettled, &c->unsettled);
+    if (!c->http->busy) {
+        cx_timer_start(c->http->settle_timer, 0, 0);
+    }
+}
+
+bool connection__settle_waiting(struct cx_http *http)
+{
+    struct link *link = link__take_first(&http->unsettled);
+    if (link == NULL) {
+        return false;
+    }
+    struct connection *c =
+        (struct connection *)(void *)((char *)link - offsetof(struct connection, unsettled));
+    if (c->state != CONNECTION_CLOSING) {
+        connection__proceed(c);
+    }
+    return true;
 }
 
 /* Closing with unread input resets the connection, and the reset can overtake the answer. */
@@ -334,8 +422,13 @@ static void await(struct connection *c, bool begun)
     case CONNECTION_DISCARD:
         list = &http->body_deadlines;
         break;
+    case CONNECTION_STREAM:
+        list = stream__awaits_body(c->exchange)                      ? &http->body_deadlines
+               : c->writes > 0 && stream__awaits_reader(c->exchange) ? &http->write_deadlines
+                                                                     : NULL;
+        break;
     case CONNECTION_LINGER:
-        list = &http->linger_deadlines;
+        list = c->patient ? &http->body_deadlines : &http->linger_deadlines;
         break;
     case CONNECTION_IDLE:
         list = c->writes > 0 ? &http->write_deadlines : &http->idle_deadlines;
@@ -376,6 +469,9 @@ void connection__on_body_time(void *arg)
         c->exchange->close = true;
         (void)reply__problem(c->exchange, CX_REQUEST_TIMEOUT, "The body arrived too slowly", NULL);
         settle(c);
+    } else if (c->state == CONNECTION_STREAM) {
+        stream__body_failed(c->exchange, CX_REQUEST_TIMEOUT, "The body arrived too slowly");
+        settle(c);
     } else {
         connection__close(c);
     }
@@ -390,6 +486,9 @@ void connection__on_write_time(void *arg)
         deadline__start(c->http, c->awaits, &c->deadline, c);
         return;
     }
+    if (c->exchange != NULL && c->exchange->stream.state == STREAM_OPEN) {
+        observe__disconnected("slow");
+    }
     connection__close(c);
 }
 
@@ -398,10 +497,22 @@ void connection__on_close_time(void *arg)
     connection__close(arg);
 }
 
-void connection__close_if_idle(struct connection *c)
+void connection__drain(struct connection *c)
 {
+    struct cx_exchange *x = c->exchange;
     if (c->state == CONNECTION_IDLE && c->writes == 0) {
         connection__close(c);
+    } else if (c->state == CONNECTION_DISCARD && x->stream.pieces) {
+        c->exchange = NULL;
+        exchange__drop(x);
+        c->linger = true;
+        connection__move(c, CONNECTION_STOPPED);
+        settle(c);
+    } else if (c->patient) {
+        c->patient = false;
+        await(c, false);
+    } else if (x != NULL) {
+        stream__drain(x);
     }
 }
 
@@ -427,6 +538,7 @@ static void on_closed(uv_handle_t *handle)
     CX_CHECK(c->writes == 0);
     cx_buf_free(&c->stash); /* not before: its bytes may have been in use when it was closed */
     link__remove(&c->link);
+    link__remove(&c->unsettled);
     http->connection_count--;
     cx_gauge_set(http->connections_gauge, (double)http->connection_count);
     free(c);

@@ -7,6 +7,8 @@
  *
  *   NEW → BODY → RUNNING ⇄ WAITING → (PACKING) → ANSWERED → dropped
  *                            WAITING, PACKING → ABANDONED → dropped
+ *
+ * A stream (stream.c) is open between two of its steps; it runs and waits like any other.
  */
 #include "http/http_internal.h"
 #include "http/negotiate.h"
@@ -51,6 +53,11 @@ void exchange__begin(struct connection *c, struct cx_str head)
         return;
     }
     if (x->request.body_complete) {
+        exchange__start(x);
+        return;
+    }
+    if (x->stream.pieces) {
+        connection__move(c, CONNECTION_STREAM);
         exchange__start(x);
         return;
     }
@@ -176,6 +183,18 @@ static void run(struct cx_exchange *x)
     }
 }
 
+void cx_exchange_go_to(struct cx_exchange *x, enum cx_step_result (*to)(struct cx_exchange *x))
+{
+    CX_CHECK(x->state == EXCHANGE_RUNNING);
+    const struct cx_route *route = x->info->route;
+    size_t step = 0;
+    while (step < route->step_count && route->steps[step].run != to) {
+        step++;
+    }
+    CX_CHECK(step < route->step_count);
+    x->step = step;
+}
+
 /* Holds the word that a step ended with to what it did. */
 static void after_step(struct cx_exchange *x, const struct cx_step *step,
                        enum cx_step_result result)
@@ -246,8 +265,10 @@ static void abandon(struct cx_exchange *x)
     exchange__move(x, EXCHANGE_ABANDONED);
     if (x->operation == OPERATION_JOB) {
         cx_job_cancel(x->job);
-    } else if (x->operation == OPERATION_OTHER && x->cancel != NULL) {
+    } else if (x->operation != OPERATION_NONE && x->cancel != NULL) {
         x->cancel(x->op);
+    } else if (x->operation == OPERATION_STREAM) {
+        cx_stream_wake(x);
     }
 }
 
@@ -298,6 +319,7 @@ void exchange__drop(struct cx_exchange *x)
         x->defers = d->next;
         d->release(d->arg);
     }
+    stream__drop(x);
     request__free(&x->request);
     cx_buf_free(&x->reply.body);
     cx_buf_free(&x->reply.packed);

@@ -8,6 +8,8 @@
 #include "http/negotiate.h"
 #include "http/url.h"
 
+#define DAY_MS ((uint64_t)24 * 60 * 60 * 1000)
+
 static void read_query(struct cx_exchange *x);
 
 void *cx_exchange_context(struct cx_exchange *x)
@@ -113,6 +115,9 @@ const char *cx_exchange_token_name(struct cx_exchange *x)
 
 uint64_t cx_exchange_left_ms(struct cx_exchange *x)
 {
+    if (x->stream.state != STREAM_NONE) {
+        return DAY_MS;
+    }
     const uint64_t now_ms = cx_loop_now_ms(x->http->loop);
     return x->deadline.at_ms > now_ms ? x->deadline.at_ms - now_ms : 0;
 }

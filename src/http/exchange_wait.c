@@ -17,7 +17,6 @@ static void do_work(void *arg);
 static void on_work_done(void *arg, enum cx_status status);
 static void pack_work(void *arg);
 static void on_pack_done(void *arg, enum cx_status status);
-static void complete(struct cx_exchange *x, enum cx_status status, const struct cx_err *err);
 
 enum cx_step_result cx_exchange_work(struct cx_exchange *x, struct cx_lane *lane,
                                      enum cx_priority priority, cx_exchange_work_fn work, void *arg)
@@ -48,7 +47,7 @@ static void do_work(void *arg)
 static void on_work_done(void *arg, enum cx_status status)
 {
     const struct exchange_work *w = arg;
-    complete(w->exchange, status == CX_OK ? w->status : status, &w->err);
+    exchange__complete(w->exchange, status == CX_OK ? w->status : status, &w->err);
 }
 
 bool exchange__pack(struct cx_exchange *x, struct cx_lane *lane)
@@ -73,7 +72,7 @@ static void pack_work(void *arg)
 
 static void on_pack_done(void *arg, enum cx_status status)
 {
-    complete(arg, status, NULL);
+    exchange__complete(arg, status, NULL);
 }
 
 enum cx_step_result cx_exchange_wait(struct cx_exchange *x, void (*cancel)(void *op), void *op)
@@ -90,10 +89,10 @@ void cx_exchange_resume(struct cx_exchange *x, enum cx_status status, const stru
 {
     CX_ASSERT_LOOP();
     CX_CHECK(x->operation == OPERATION_OTHER);
-    complete(x, status, err);
+    exchange__complete(x, status, err);
 }
 
-static void complete(struct cx_exchange *x, enum cx_status status, const struct cx_err *err)
+void exchange__complete(struct cx_exchange *x, enum cx_status status, const struct cx_err *err)
 {
     struct cx_http *http = x->http;
     CX_CHECK(x->state == EXCHANGE_WAITING || x->state == EXCHANGE_PACKING ||
@@ -128,7 +127,8 @@ void exchange__run_ready(struct cx_http *http)
             (struct cx_exchange *)(void *)((char *)link - offsetof(struct cx_exchange, queued));
         struct connection *c = x->connection;
         exchange__advance(x);
-        if (c != NULL && c->exchange != x) {
+        /* A stream may have made room for what is stashed, or written more than its socket takes. */
+        if (c != NULL && (c->exchange != x || x->stream.pieces || x->stream.state != STREAM_NONE)) {
             connection__proceed(c);
         }
         exchange__sweep(http);

@@ -8,6 +8,7 @@
  *   output.c      bytes out
  *   judge.c       the order in which a request head is judged
  *   exchange.c    the step runner; the one place that drops an exchange; exchange_wait.c its waits
+ *   stream.c      answers and bodies piece by piece
  *   reply.c       what an answer is made of; reply_head.c its head; problem.c the body of a refusal
  *   observe.c     counters and log lines
  *
@@ -103,7 +104,9 @@ struct cx_http {
 
     bool busy; /* between enter and leave */
     struct link ready;
-    struct link done; /* answered exchanges, until no step of theirs is on the stack */
+    struct link done;      /* answered exchanges, until no step of theirs is on the stack */
+    struct link unsettled; /* connections that a stream was written to */
+    struct cx_timer *settle_timer;
 
     struct deadlines header_deadlines;
     struct deadlines body_deadlines;
@@ -126,6 +129,9 @@ struct cx_http {
     uint8_t (*proxies)[16];
     size_t proxy_count;
 
+    size_t unsent_bytes; /* of all connections: handed to the system, or to be */
+    size_t stream_count;
+
     struct cx_series *connections_gauge;
     struct cx_series *accepted;
     struct cx_series *refused;
@@ -134,6 +140,10 @@ struct cx_http {
     struct cx_series *deadlines_passed;
     struct cx_series *rate_limited;
     struct cx_series *rate_buckets;
+    struct cx_series *streams_gauge;
+    struct cx_series *stream_sent;
+    struct cx_series *stream_taken;
+    struct cx_series *unsent_gauge;
 };
 
 void server__enter(struct cx_http *http);
@@ -147,8 +157,9 @@ enum connection_state {
     CONNECTION_IDLE,    /* between requests */
     CONNECTION_HEAD,    /* part of a head has come */
     CONNECTION_BODY,    /* its exchange collects a body */
+    CONNECTION_STREAM,  /* its exchange takes its body piece by piece */
     CONNECTION_WORK,    /* its exchange runs or waits; what comes is stashed */
-    CONNECTION_DISCARD, /* answered early: the small rest of the body is read off */
+    CONNECTION_DISCARD, /* answered early: the rest of the body is read off */
     CONNECTION_STOPPED, /* reads no further request; closes when all is written */
     CONNECTION_LINGER,  /* our side is shut: reads until the client has seen why */
     CONNECTION_CLOSING, /* uv_close was called */
@@ -159,6 +170,7 @@ struct connection {
     uv_tcp_t tcp;
     struct cx_http *http;
     struct link link;
+    struct link unsettled;
     enum connection_state state;
     struct cx_exchange *exchange; /* from the head's end to the answer's (and a discarded body's) */
     struct cx_buf stash;          /* what came and was not taken yet */
@@ -171,9 +183,10 @@ struct connection {
     unsigned requests; /* begun on this connection */
     bool guarded;
     bool reading;
-    bool eof;    /* the client has sent all it will send */
-    bool broken; /* a write failed */
-    bool linger; /* close so that the client can still read its answer */
+    bool eof;     /* the client has sent all it will send */
+    bool broken;  /* a write failed */
+    bool linger;  /* close so that the client can still read its answer … */
+    bool patient; /* … however much of a streamed body it has still to send */
 };
 
 void connection__accept(struct listener *listener);
@@ -183,20 +196,28 @@ void connection__move(struct connection *c, enum connection_state to);
 /* The answer of its exchange is in the output. */
 void connection__answered(struct connection *c, bool keep_alive);
 void connection__close(struct connection *c);
-/* Closes it if it waits for a next request (for drain). */
-void connection__close_if_idle(struct connection *c);
+/* Closes it if it waits for a next request; bodies are no longer read off in patience. */
+void connection__drain(struct connection *c);
 /* 16 bytes; IPv4 as mapped. False: unknown. */
 bool connection__peer(const struct connection *c, uint8_t address[16]);
 void connection__on_header_time(void *connection);
 void connection__on_body_time(void *connection);
 void connection__on_write_time(void *connection);
 void connection__on_close_time(void *connection);
+/* Something was written to it outside of its turn: it is looked at as soon as that is safe. */
+void connection__settle_later(struct connection *c);
+bool connection__settle_waiting(struct cx_http *http); /* false: none */
 
 /* ---- Output ---------------------------------------------------------------------------------- */
 /* Answers are appended to http->out by reply.c. */
 void output__flush(struct connection *c);
 /* Sends what is in http->out and then data, which it frees. */
 void output__flush_owned(struct connection *c, char *data, size_t len);
+/* Writes past what was gathered: how much the socket took at once. May set broken. */
+size_t output__try(struct connection *c, const uv_buf_t *bufs, unsigned count);
+/* Queues data behind what is being written, and frees it when that is done. */
+void output__queue(struct connection *c, char *data, size_t len);
+void output__count_unsent(struct cx_http *http, size_t added, size_t gone);
 
 /* ---- Exchange -------------------------------------------------------------------------------- */
 enum exchange_state {
@@ -209,7 +230,7 @@ enum exchange_state {
     EXCHANGE_ABANDONED, /* answered or left, but its operation has not completed */
     EXCHANGE_STATE_COUNT
 };
-enum operation_kind { OPERATION_NONE, OPERATION_JOB, OPERATION_OTHER };
+enum operation_kind { OPERATION_NONE, OPERATION_JOB, OPERATION_OTHER, OPERATION_STREAM };
 
 struct http_defer {
     struct http_defer *next;
@@ -235,6 +256,21 @@ struct http_reply {
     const char *why;        /* for the log of a refusal; NULL = what the client was told */
     struct cx_buf body;     /* while it is packed */
     struct cx_buf packed;
+};
+
+enum stream_state { STREAM_NONE, STREAM_OPEN, STREAM_ENDED };
+struct http_stream {
+    enum stream_state state; /* of the answer */
+    bool chunked;
+    bool gone_at_eof;
+    bool woken;
+    bool pieces;    /* the body is taken piece by piece */
+    unsigned wants; /* of enum cx_stream_wait, while it waits */
+    size_t unsent_max;
+    struct cx_buf pending; /* written while an earlier write is under way */
+    uint64_t sent;
+    enum cx_status fault; /* why the body will not come to its end */
+    const char *fault_text;
 };
 
 struct cx_exchange {
@@ -276,6 +312,7 @@ struct cx_exchange {
     bool limited;
     bool close; /* the connection ends with this answer */
     struct http_reply reply;
+    struct http_stream stream;
 };
 
 void exchange__move(struct cx_exchange *x, enum exchange_state to);
@@ -299,6 +336,8 @@ void exchange__on_deadline(void *exchange);
 /* Waits for the packing of the reply's body instead of a step's operation. False: the lane is
  * full. */
 bool exchange__pack(struct cx_exchange *x, struct cx_lane *lane);
+/* The operation has completed: it goes on from the ready list. */
+void exchange__complete(struct cx_exchange *x, enum cx_status status, const struct cx_err *err);
 void exchange__free_spares(struct cx_http *http);
 static inline bool exchange__is_head(const struct cx_exchange *x)
 {
@@ -310,6 +349,20 @@ bool judge__head(struct cx_exchange *x);
 /* An address literal as 16 bytes, IPv4 as mapped. */
 bool judge__parse_address(struct cx_str text, uint8_t address[16]);
 
+/* ---- Stream ---------------------------------------------------------------------------------- */
+/* How much of a streamed body may be fed now. */
+size_t stream__room(const struct cx_exchange *x);
+void stream__body_came(struct cx_exchange *x, size_t bytes);
+/* The body is not what it should be, or too slow. */
+void stream__body_failed(struct cx_exchange *x, enum cx_status status, const char *text);
+/* It waits for the client: to send, or to read. */
+bool stream__awaits_body(const struct cx_exchange *x);
+bool stream__awaits_reader(const struct cx_exchange *x);
+void stream__written(struct cx_exchange *x); /* a write has completed */
+void stream__cut(struct cx_exchange *x, enum cx_status status, const char *text);
+void stream__drop(struct cx_exchange *x);
+void stream__drain(struct cx_exchange *x);
+
 /* ---- Reply ----------------------------------------------------------------------------------- */
 /* fail without the rule of what a client may see: text goes out as it is. */
 enum cx_step_result reply__problem(struct cx_exchange *x, enum cx_status status, const char *text,
@@ -317,6 +370,7 @@ enum cx_step_result reply__problem(struct cx_exchange *x, enum cx_status status,
 /* With the body that was packed. */
 void reply__packed(struct cx_exchange *x);
 void reply__continue(struct cx_exchange *x); /* 100 */
+bool reply__may_keep_alive(const struct cx_exchange *x);
 void reply__write_head(struct cx_exchange *x, size_t body_bytes, bool gzipped, bool keep_alive);
 /* The endpoint set that header itself (and word is in its value, if not NULL). */
 bool reply__sets_header(const struct cx_exchange *x, const char *name, const char *word);
@@ -335,6 +389,9 @@ void problem__write(const struct problem *p, struct cx_buf *out);
 /* ---- Observe --------------------------------------------------------------------------------- */
 void observe__init(struct cx_http *http);
 void observe__answered(struct cx_exchange *x, size_t bytes);
+/* A stream counts when its head goes out; observe__answered only logs its end. */
+void observe__opened(struct cx_exchange *x);
+void observe__disconnected(const char *reason); /* of a stream's client, by us */
 void observe__protocol_error(struct cx_http *http, enum cx_status status);
 void observe__step(struct cx_exchange *x, const char *name, const char *how);
 

@@ -120,7 +120,11 @@ static bool judge_route(struct cx_exchange *x, const struct router_match *match)
         cx_exchange_set_header(x, "Allow", match->allow);
         return refuse(x, CX_METHOD_NOT_ALLOWED, cx_status_text(CX_METHOD_NOT_ALLOWED));
     }
-    x->info = &x->http->routes[match->route - x->http->routes[0].route];
+    const struct http_field *type = known(x, KNOWN_CONTENT_TYPE);
+    const bool ndjson =
+        match->ndjson != NULL && type != NULL && negotiate__is_ndjson(value_of(type));
+    x->info = &x->http->routes[(ndjson ? match->ndjson : match->route) - x->http->routes[0].route];
+    x->stream.pieces = ndjson;
     for (size_t i = 0; i < match->value_count; i++) {
         char *text = cx_arena_alloc(&x->arena, match->values[i].len + 1);
         if (text == NULL) {
@@ -300,7 +304,9 @@ static bool judge_body(struct cx_exchange *x)
         known(x, KNOWN_CONTENT_LENGTH) == NULL) {
         return refuse(x, CX_LENGTH_REQUIRED, cx_status_text(CX_LENGTH_REQUIRED));
     }
-    const size_t limit = !takes                  ? UNWANTED_BODY_BYTES
+    r->pieces = x->stream.pieces;
+    const size_t limit = r->pieces               ? SIZE_MAX
+                         : !takes                ? UNWANTED_BODY_BYTES
                          : route->body_bytes > 0 ? route->body_bytes
                                                  : BODY_BYTES_DEFAULT;
     if (!request__expect_body(r, limit)) {
@@ -313,8 +319,9 @@ static bool judge_body(struct cx_exchange *x)
         return true;
     }
     const struct http_field *type = known(x, KNOWN_CONTENT_TYPE);
-    if (r->body_kind == BODY_NONE || type == NULL || negotiate__is_json(value_of(type)) ||
-        ((route->flags & CX_ROUTE_NDJSON) != 0 && negotiate__is_ndjson(value_of(type)))) {
+    const bool json_too = (route->flags & CX_ROUTE_NDJSON) == 0;
+    if (r->body_kind == BODY_NONE || r->pieces ||
+        (json_too && (type == NULL || negotiate__is_json(value_of(type))))) {
         return true;
     }
     return refuse(x, CX_UNSUPPORTED_MEDIA_TYPE, cx_status_text(CX_UNSUPPORTED_MEDIA_TYPE));

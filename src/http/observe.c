@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+static void count_answer(struct cx_exchange *x, double seconds);
 static struct cx_series *requests_series(struct route_info *info, const struct cx_exchange *x);
 static const char *method_label(const struct cx_exchange *x);
 static void log_answer(const struct cx_exchange *x, size_t bytes, double seconds);
@@ -21,6 +22,10 @@ void observe__init(struct cx_http *http)
     http->client_gone = cx_metrics_series(CX_M_HTTP_CLIENT_GONE, "");
     http->deadlines_passed = cx_metrics_series(CX_M_HTTP_DEADLINES, "");
     http->rate_limited = cx_metrics_series(CX_M_HTTP_RATE_LIMITED, "");
+    http->streams_gauge = cx_metrics_series(CX_M_HTTP_STREAMS, "");
+    http->stream_sent = cx_metrics_series(CX_M_HTTP_STREAM_SENT, "");
+    http->stream_taken = cx_metrics_series(CX_M_HTTP_STREAM_TAKEN, "");
+    http->unsent_gauge = cx_metrics_series(CX_M_HTTP_UNSENT, "");
     http->rate_buckets = cx_metrics_series(CX_M_HTTP_RATE_BUCKETS, "");
     for (size_t i = 0; i < http->route_count; i++) {
         char labels[256];
@@ -32,9 +37,28 @@ void observe__init(struct cx_http *http)
 void observe__answered(struct cx_exchange *x, size_t bytes)
 {
     const double seconds = (double)(cx_clock_mono_ns() - x->started_ns) * 1e-9;
+    if (x->stream.state == STREAM_NONE) {
+        count_answer(x, seconds);
+    }
+    log_answer(x, bytes, seconds);
+}
+
+void observe__opened(struct cx_exchange *x)
+{
+    count_answer(x, (double)(cx_clock_mono_ns() - x->started_ns) * 1e-9);
+}
+
+void observe__disconnected(const char *reason)
+{
+    char labels[32];
+    snprintf(labels, sizeof labels, "reason=\"%s\"", reason);
+    cx_counter_add(cx_metrics_series(CX_M_HTTP_STREAM_DISCONNECTED, labels), 1);
+}
+
+static void count_answer(struct cx_exchange *x, double seconds)
+{
     cx_counter_add(requests_series(x->info, x), 1);
     cx_histogram_observe(x->info->seconds, seconds);
-    log_answer(x, bytes, seconds);
 }
 
 /* A series is looked up when a route answers so for the first time. */
@@ -81,7 +105,8 @@ static void log_answer(const struct cx_exchange *x, size_t bytes, double seconds
                CX_I("status", status), CX_S("reason", cx_status_reason(x->reply.reason)),
                CX_S("why", x->reply.why));
     }
-    if (options->slow_request_ms > 0 && seconds * 1000.0 > options->slow_request_ms) {
+    if (options->slow_request_ms > 0 && x->stream.state == STREAM_NONE &&
+        seconds * 1000.0 > options->slow_request_ms) {
         CX_LOG(CX_LOG_WARN, "slow request", CX_S("correlation_id", x->correlation_id),
                CX_S("route", x->info->label), CX_I("status", status), CX_R("seconds", seconds));
     }

@@ -27,7 +27,6 @@ static bool pack(struct cx_exchange *x, struct cx_buf *owned, struct cx_str body
 static void swap_bufs(struct cx_buf *a, struct cx_buf *b);
 static void send_answer(struct cx_exchange *x, struct cx_buf *owned, struct cx_str body,
                         bool gzipped);
-static bool may_keep_alive(const struct cx_exchange *x);
 static bool text_is_clean(const char *text);
 
 /* ---- Headers --------------------------------------------------------------------------------- */
@@ -112,6 +111,10 @@ enum cx_step_result reply__problem(struct cx_exchange *x, enum cx_status status,
                                    json_t *errors)
 {
     CX_CHECK(status != CX_OK);
+    if (x->stream.state == STREAM_OPEN) {
+        stream__cut(x, status, text);
+        return CX_STEP_FAILED;
+    }
     struct cx_http *http = x->http;
     struct http_reply *r = &x->reply;
     r->status = cx_status_http(status);
@@ -289,7 +292,7 @@ static void send_answer(struct cx_exchange *x, struct cx_buf *owned, struct cx_s
     const int status = x->reply.status;
     const bool bodyless = exchange__is_head(x) || status == 204 || status == 304;
     const size_t sent = bodyless ? 0 : body.len;
-    x->close = !may_keep_alive(x);
+    x->close = !reply__may_keep_alive(x);
     if (c == NULL) {
         exchange__finish(x, 0);
         return;
@@ -313,7 +316,7 @@ static void send_answer(struct cx_exchange *x, struct cx_buf *owned, struct cx_s
     exchange__finish(x, sent);
 }
 
-static bool may_keep_alive(const struct cx_exchange *x)
+bool reply__may_keep_alive(const struct cx_exchange *x)
 {
     const struct connection *c = x->connection;
     const struct http_request *r = &x->request;
@@ -324,6 +327,12 @@ static bool may_keep_alive(const struct cx_exchange *x)
     if (most > 0 && c->requests >= most) {
         return false;
     }
-    return r->body_complete || (r->body_kind == BODY_LENGTH && !r->expects_continue &&
-                                r->content_length - r->body_seen <= DISCARD_MAX);
+    if (r->body_complete) {
+        return true;
+    }
+    if (r->expects_continue || x->operation != OPERATION_NONE || x->queued.next != NULL) {
+        return false; /* what reads the body off would outlive it */
+    }
+    return r->pieces ||
+           (r->body_kind == BODY_LENGTH && r->content_length - r->body_seen <= DISCARD_MAX);
 }

@@ -71,7 +71,11 @@ void reply__write_head(struct cx_exchange *x, size_t body_bytes, bool gzipped, b
         if (r->content_type != NULL) {
             p = put_line(p, "Content-Type", r->content_type);
         }
-        p = put_number_line(p, "Content-Length: ", body_bytes);
+        if (x->stream.state == STREAM_NONE) {
+            p = put_number_line(p, "Content-Length: ", body_bytes);
+        } else if (x->stream.chunked) {
+            p = PUT(p, "Transfer-Encoding: chunked\r\n");
+        }
     }
     if (gzipped) {
         p = PUT(p, "Content-Encoding: gzip\r\n");

@@ -419,7 +419,7 @@ static int on_body(llhttp_t *parser, const char *at, size_t len)
     if (r->discard) {
         return 0;
     }
-    if (r->body.cap - r->body.len <= len && r->content_length > 0) {
+    if (!r->pieces && r->body.cap - r->body.len <= len && r->content_length > 0) {
         /* Room for what was announced, but never far ahead of what has come. */
         const uint64_t left = r->content_length - (r->body_seen - len);
         const size_t ahead = r->body.len + RESERVE_STEP;

@@ -58,6 +58,7 @@ struct http_request {
     enum http_body_kind body_kind;
     bool body_complete;
     bool discard; /* body bytes are counted and dropped */
+    bool pieces;  /* the body is taken as it comes: no room for the whole of it */
     uint64_t content_length;
     uint64_t body_seen;
     size_t body_limit;

@@ -27,6 +27,7 @@ struct router {
 
 static enum cx_status add_route(struct router *router, const struct cx_route *route,
                                 struct cx_err *err);
+static bool is_ndjson(const struct cx_route *route);
 static bool next_segment(struct cx_str *rest, struct cx_str *segment);
 static bool segment_is_param(struct cx_str segment);
 static struct node *child_for(struct node *node, struct cx_str segment);
@@ -73,7 +74,8 @@ static enum cx_status add_route(struct router *router, const struct cx_route *ro
         return cx_err_set(err, CX_INVALID, "route %s %s: too deep", route->method, route->path);
     }
     for (size_t i = 0; i < node->route_count; i++) {
-        if (strcmp(node->routes[i]->method, route->method) == 0) {
+        if (strcmp(node->routes[i]->method, route->method) == 0 &&
+            is_ndjson(node->routes[i]) == is_ndjson(route)) {
             return cx_err_set(err, CX_INVALID, "route %s %s: twice", route->method, route->path);
         }
     }
@@ -82,6 +84,11 @@ static enum cx_status add_route(struct router *router, const struct cx_route *ro
     node->routes[node->route_count++] = route;
     describe_methods(node);
     return CX_OK;
+}
+
+static bool is_ndjson(const struct cx_route *route)
+{
+    return (route->flags & CX_ROUTE_NDJSON) != 0;
 }
 
 /* "/a/b" has two segments, "/a/" has two (the second empty), "/" has one (empty). */
@@ -125,12 +132,25 @@ static struct node *child_for(struct node *node, struct cx_str segment)
     return child;
 }
 
+static bool has_method(const struct node *node, size_t count, const char *method)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(node->routes[i]->method, method) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void describe_methods(struct node *node)
 {
     struct cx_buf text;
     cx_buf_init(&text, 1024);
     for (size_t i = 0; i < node->route_count; i++) {
         const char *method = node->routes[i]->method;
+        if (has_method(node, i, method)) {
+            continue;
+        }
         cx_buf_printf(&text, strcmp(method, "GET") == 0 ? "%s, HEAD, " : "%s, ", method);
     }
     cx_buf_puts(&text, "OPTIONS");
@@ -144,6 +164,7 @@ bool router__find(const struct router *router, struct cx_str method, struct cx_s
                   struct router_match *out)
 {
     out->route = NULL;
+    out->ndjson = NULL;
     out->value_count = 0;
     out->allow = NULL;
     out->openai = false;
@@ -158,11 +179,12 @@ bool router__find(const struct router *router, struct cx_str method, struct cx_s
     out->allow = node->allow;
     const struct cx_str wanted = cx_str_eq(method, CX_STR("HEAD")) ? CX_STR("GET") : method;
     for (size_t i = 0; i < node->route_count; i++) {
-        if (cx_str_eq(cx_str_of(node->routes[i]->method), wanted)) {
-            out->route = node->routes[i];
-            break;
+        const struct cx_route *route = node->routes[i];
+        if (cx_str_eq(cx_str_of(route->method), wanted)) {
+            *(is_ndjson(route) ? &out->ndjson : &out->route) = route;
         }
     }
+    out->route = out->route != NULL ? out->route : out->ndjson;
     return true;
 }
 

@@ -13,6 +13,7 @@
 struct router;
 struct router_match {
     const struct cx_route *route;            /* NULL: the path is known, the method is not */
+    const struct cx_route *ndjson;           /* for a body of application/x-ndjson, or NULL */
     struct cx_str values[ROUTER_PARAMS_MAX]; /* undecoded, in the order of the path */
     size_t value_count;
     const char *allow; /* of the path: "GET, HEAD, OPTIONS" */

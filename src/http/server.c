@@ -22,6 +22,7 @@ static void init_deadlines(struct cx_http *http);
 static char **copy_list(const char *const *list);
 static void free_list(const char *const *list);
 static void free_server(struct cx_http *http);
+static void on_settle_time(void *ctx);
 static void on_drained_time(void *ctx);
 
 enum cx_status cx_http_new(struct cx_loop *loop, const struct cx_http_options *options,
@@ -39,6 +40,7 @@ enum cx_status cx_http_new(struct cx_loop *loop, const struct cx_http_options *o
     link__init(&http->exchanges);
     link__init(&http->ready);
     link__init(&http->done);
+    link__init(&http->unsettled);
     cx_buf_init(&http->out, OUT_CEILING);
     cx_buf_init(&http->scratch, BODY_CEILING);
     cx_buf_init(&http->zipped, SCRATCH_KEEP);
@@ -54,6 +56,7 @@ enum cx_status cx_http_new(struct cx_loop *loop, const struct cx_http_options *o
     http->read_buffer = cx_alloc(READ_BYTES);
     cx_timer_new(loop, deadline__on_timer, http, &http->timer);
     cx_timer_new(loop, on_drained_time, http, &http->drained_timer);
+    cx_timer_new(loop, on_settle_time, http, &http->settle_timer);
     init_routes(http, routes, route_count);
     init_deadlines(http);
     observe__init(http);
@@ -72,7 +75,8 @@ static void fill_limits(struct cx_http_limits *limits)
                                              .header_timeout_ms = 10000,
                                              .body_timeout_ms = 60000,
                                              .idle_timeout_ms = 75000,
-                                             .write_timeout_ms = 30000 };
+                                             .write_timeout_ms = 30000,
+                                             .unsent_bytes = (size_t)256 * 1024 * 1024 };
 #define DEFAULT(member) limits->member = limits->member > 0 ? limits->member : defaults.member
     DEFAULT(header_bytes);
     DEFAULT(header_count);
@@ -83,6 +87,7 @@ static void fill_limits(struct cx_http_limits *limits)
     DEFAULT(body_timeout_ms);
     DEFAULT(idle_timeout_ms);
     DEFAULT(write_timeout_ms);
+    DEFAULT(unsent_bytes);
 #undef DEFAULT
 }
 
@@ -192,12 +197,21 @@ void server__enter(struct cx_http *http)
 
 void server__leave(struct cx_http *http)
 {
-    exchange__sweep(http);
-    exchange__run_ready(http);
+    do {
+        exchange__sweep(http);
+        exchange__run_ready(http);
+    } while (connection__settle_waiting(http));
     if (http->scratch.cap > SCRATCH_KEEP) {
         cx_buf_free(&http->scratch);
     }
     http->busy = false;
+}
+
+static void on_settle_time(void *ctx)
+{
+    struct cx_http *http = ctx;
+    server__enter(http);
+    server__leave(http);
 }
 
 const char *server__date(struct cx_http *http)
@@ -221,11 +235,13 @@ void cx_http_drain(struct cx_http *http, void (*on_drained)(void *ctx), void *ct
     if (http->state == HTTP_SERVING) {
         http->state = HTTP_DRAINING;
         server__close_listeners(http);
+        server__enter(http);
         for (struct link *at = http->connections.next, *next = at->next; at != &http->connections;
              at = next, next = at->next) {
-            connection__close_if_idle(
+            connection__drain(
                 (struct connection *)(void *)((char *)at - offsetof(struct connection, link)));
         }
+        server__leave(http);
     }
     server__check_drained(http);
 }
@@ -288,6 +304,7 @@ static void free_server(struct cx_http *http)
     exchange__free_spares(http);
     cx_timer_free(&http->timer);
     cx_timer_free(&http->drained_timer);
+    cx_timer_free(&http->settle_timer);
     router__free(&http->router);
     ratelimit__free(&http->limiter);
     cx_tokens_free(&http->tokens);

@@ -118,7 +118,7 @@ TEST(judge_order)
         { "POST /lines HTTP/1.1\r\n" HOST
           "Content-Type: application/x-ndjson\r\nContent-Length: 1\r\n\r\n1",
           200,
-          { "\r\n\r\n1" },
+          { "\r\nTransfer-Encoding: chunked\r\n" },
           NULL },
         { "POST /echo HTTP/1.1\r\n" HOST "Content-Length: 1\r\n\r\n1", 200, { "\r\n\r\n1" }, NULL },
         { "POST /echo HTTP/1.1\r\n" HOST JSON "Content-Length: 0\r\n\r\n", 200, { NULL }, NULL },

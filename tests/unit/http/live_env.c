@@ -212,7 +212,7 @@ static const struct cx_route routes[] = {
     { ROUTE("GET", "/now", now_steps), .flags = CX_ROUTE_UNLIMITED },
     { ROUTE("GET", "/health", now_steps), .flags = CX_ROUTE_UNLIMITED | CX_ROUTE_WHILE_DRAINING },
     { ROUTE("POST", "/echo", echo_steps), .flags = CX_ROUTE_BODY, .body_bytes = MIB },
-    { ROUTE("POST", "/lines", echo_steps), .flags = CX_ROUTE_BODY | CX_ROUTE_NDJSON },
+    { ROUTE("POST", "/lines", echo_steps), .flags = CX_ROUTE_BODY, .body_bytes = 16 },
     { ROUTE("POST", "/maybe", echo_steps), .flags = CX_ROUTE_BODY_OPTIONAL, .body_bytes = 64 },
     { ROUTE("GET", "/work", work_steps), .state_bytes = sizeof(struct work_state) },
     { ROUTE("GET", "/wait", wait_steps) },
@@ -257,8 +257,11 @@ void env_open(struct env *e)
 void env_start(struct env *e)
 {
     struct cx_err err = { .text = "" };
-    CX_CHECK(cx_http_new(e->loop, &e->options, routes, CX_ARRAY_LEN(routes), &e->http, &err) ==
-             CX_OK);
+    e->routes = cx_realloc_array(NULL, CX_ARRAY_LEN(routes) + stream_route_count, sizeof *routes);
+    memcpy(e->routes, routes, sizeof routes);
+    memcpy(e->routes + CX_ARRAY_LEN(routes), stream_routes, stream_route_count * sizeof *routes);
+    CX_CHECK(cx_http_new(e->loop, &e->options, e->routes, CX_ARRAY_LEN(routes) + stream_route_count,
+                         &e->http, &err) == CX_OK);
     struct cx_tokens *tokens = NULL;
     cx_tokens_new(&tokens);
     add_token(tokens, "all", "all-token", CX_SCOPE_ALL, 0);
@@ -291,6 +294,7 @@ void env_close(struct env *e)
     EXPECT_INT(cx_http_connections(e->http), 0);
     EXPECT_INT(cx_http_exchanges(e->http), 0);
     cx_http_free(&e->http);
+    free(e->routes);
     cx_timer_free(&e->timer);
     cx_lane_free(&e->lane);
     cx_loop_free(&e->loop);
@@ -392,6 +396,15 @@ void client_send(struct env *e, struct client *c, const char *text)
     client_send_bytes(e, c, text, strlen(text));
 }
 
+static void wait_to_send(struct env *e, const struct client *c)
+{
+    uv_loop_t *uv = cx_loop_uv(e->loop);
+    struct pollfd fds[] = { { .fd = uv_backend_fd(uv), .events = POLLIN },
+                            { .fd = c->fd, .events = POLLOUT } };
+    const int timeout = uv_backend_timeout(uv);
+    (void)poll(fds, CX_ARRAY_LEN(fds), timeout < 0 || timeout > 100 ? 100 : timeout);
+}
+
 void client_send_bytes(struct env *e, struct client *c, const char *data, size_t len)
 {
     const uint64_t until = cx_clock_mono_ns() + 20000000000U;
@@ -403,7 +416,8 @@ void client_send_bytes(struct env *e, struct client *c, const char *data, size_t
         } else if (errno != EAGAIN && errno != EWOULDBLOCK) {
             return; /* the server has closed: the test sees that */
         } else {
-            env_turn(e);
+            env_take(e);
+            wait_to_send(e, c);
         }
     }
 }

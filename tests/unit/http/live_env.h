@@ -12,6 +12,16 @@
  *   GET /limited        rate limited                  POST /v1/x          OpenAI's errors, vector
  *   GET /two            two waits                     POST /maybe         a body or none
  *   GET /health         while draining                GET /outcome        like /wait, after_failure
+ *
+ * Streams (stream_routes.c):
+ *
+ *   POST /lines         NDJSON: the body back, piece by piece; JSON of 16 bytes: as /echo
+ *   POST /held          NDJSON: takes nothing before e->take, then all; says how much it took
+ *   POST /first         NDJSON: ends its answer with the first piece
+ *   POST /piped         NDJSON: each piece is "work" until env_piped
+ *   GET /flow?n=        n bytes in pieces of 16 KiB, as the client reads
+ *   GET /events         open until the drain; e->events[] may be written to
+ *   GET /cut            fails after "some"
  */
 #ifndef CORTEX_LIVE_ENV_H
 #define CORTEX_LIVE_ENV_H
@@ -46,9 +56,21 @@ struct env {
     unsigned released;       /* defers that ran */
     struct cx_timer *timer;
     bool hold_work; /* jobs wait until it is cleared */
+    struct cx_route *routes;
+    struct cx_exchange *events[8]; /* open ones */
+    unsigned event_count;
+    struct cx_exchange *held;
+    bool take;
+    size_t taken;
+    size_t flown;
+    struct cx_exchange *piped;
+    bool piped_left;
     struct client *clients[64];
     unsigned client_count;
 };
+
+extern const struct cx_route stream_routes[];
+extern const size_t stream_route_count;
 
 void env_open(struct env *e);  /* options have quick time limits where a test can change them */
 void env_start(struct env *e); /* listens */
@@ -66,6 +88,7 @@ void env_take(struct env *e); /* lets the server take in what has been sent; wai
         EXPECT(claim);                                                                             \
     } while (0)
 void env_release_work(struct env *e); /* ends hold_work */
+void env_piped(struct env *e);        /* what /piped works on is done */
 void env_resume(struct env *e, enum cx_status status, const char *text);
 
 void client_open(struct env *e, struct client *c); /* the next two together */
