@@ -46,7 +46,7 @@ void cx_api_free(struct cx_api **api);
 const struct cx_route *cx_api_routes(const struct cx_api *api, size_t *count);
 
 /* The vector store is there (it is read while the daemon already answers). Borrowed. */
-void cx_api_set_vector(struct cx_api *api, struct cx_vector *vector);
+void cx_api_set_vector(struct cx_api *api, struct cx_vector_store *vector);
 
 enum cx_api_phase { CX_API_STARTING, CX_API_READY, CX_API_DRAINING };
 void cx_api_set_phase(struct cx_api *api, enum cx_api_phase phase);

@@ -17,20 +17,63 @@
 extern const struct cx_migration cx_vector_migrations[];
 extern const size_t cx_vector_migration_count;
 
-struct cx_vector; /* the store of one database */
+struct cx_vector_store; /* the collections of one database */
+struct cx_vector;       /* one collection: its documents, their words, their vectors */
 
 struct cx_vector_options {
     const char *provider; /* of the embedder that is configured */
     const char *model;
     const char *fingerprint;
     unsigned dimension;     /* 0 = learned from the first vector */
-    size_t index_bytes_max; /* ceiling of the index: CX_OVERLOADED beyond, nothing stored */
+    size_t index_bytes_max; /* ceiling of all indexes: CX_OVERLOADED beyond, nothing stored */
+    size_t collections_max; /* 0 = 256 */
 };
-/* Reads every vector into memory. CX_CONFLICT where the collection belongs to another model: err
+/* Reads every vector into memory. CX_CONFLICT where a collection belongs to another model: err
  * names both. One whose vectors clients bring is opened whatever model is configured. */
-enum cx_status cx_vector_open(struct cx_db *db, const struct cx_vector_options *options,
+enum cx_status cx_vector_store_open(struct cx_db *db, const struct cx_vector_options *options,
+                                    struct cx_vector_store **out, struct cx_err *err) CX_MUST_CHECK;
+void cx_vector_store_free(struct cx_vector_store **store); /* all have been released */
+
+/* ---- Collections -------------------------------------------------------------------------------
+ * Each has documents, an index and a ranking of its own: a search in one reads nothing of another.
+ * "default" is always there. Who works with a collection holds it: it stays what it is until it is
+ * released, deleted or not. Any thread.
+ */
+#define CX_COLLECTION_NAME_MAX 128 /* bytes */
+/* 1 to 128 bytes of letters, digits, '.', '_' and '-'. */
+bool cx_collection_name_valid(struct cx_str name);
+/* CX_NOT_FOUND where there is none. */
+enum cx_status cx_vector_find(struct cx_vector_store *store, struct cx_str name,
                               struct cx_vector **out, struct cx_err *err) CX_MUST_CHECK;
+/* One that is to be put into. Where there is none of that name (which is valid) the first cx_vector_put
+ * makes it. CX_CONFLICT where there may be no more. */
+enum cx_status cx_vector_find_or_new(struct cx_vector_store *store, struct cx_str name,
+                                     struct cx_vector **out, struct cx_err *err) CX_MUST_CHECK;
+/* The first by name after this one ("" = of all). False after the last. */
+bool cx_vector_next(struct cx_vector_store *store, const char *after, struct cx_vector **out);
+/* *v becomes NULL. Returns the collection where it was deleted meanwhile and nobody holds it any more:
+ * it is the caller's to free, on a worker. */
+struct cx_vector *cx_vector_release(struct cx_vector **v);
 void cx_vector_free(struct cx_vector **v);
+const char *cx_vector_name(const struct cx_vector *v);
+/* With all its documents, whose number is written to *documents: nobody finds it any more, and after a
+ * crash neither. "default" is there again, empty. The caller holds it. What it has on the disk is
+ * cx_vector_sweep's to remove. Write lane. */
+enum cx_status cx_vector_drop(struct cx_vector *v, struct cx_db *db, size_t *documents,
+                              struct cx_err *err) CX_MUST_CHECK;
+/* One transaction of some ten milliseconds: removes a part of what deleted collections that nobody
+ * holds have left on the disk. *more: call again. Write lane. */
+enum cx_status cx_vector_sweep(struct cx_vector_store *store, struct cx_db *db, bool *more,
+                               struct cx_err *err) CX_MUST_CHECK;
+
+/* Of all collections, for health and metrics. Any thread, without a database. */
+struct cx_vector_store_figures {
+    size_t collections;
+    size_t documents;
+    size_t pending; /* of these */
+    size_t index_bytes;
+};
+void cx_vector_store_figures(struct cx_vector_store *store, struct cx_vector_store_figures *out);
 
 /* ---- Documents --------------------------------------------------------------------------------- */
 struct cx_document {
@@ -74,7 +117,8 @@ struct cx_vector_put {
     size_t pending;   /* of all of these: those that have no vector now */
 };
 /* One transaction: all or nothing. Then the index has them too. Into an empty collection all
- * documents bring a vector of their own if the first one does: the collection is then theirs. */
+ * documents bring a vector of their own if the first one does: the collection is then theirs.
+ * CX_CONFLICT where the collection was deleted meanwhile. */
 enum cx_status cx_vector_put(struct cx_vector *v, struct cx_db *db, const struct cx_document *docs,
                              size_t count, struct cx_vector_put *out,
                              struct cx_err *err) CX_MUST_CHECK;
@@ -153,7 +197,7 @@ struct cx_vector_figures {
     size_t index_bytes;
     enum cx_vector_owner owner;
     unsigned dimension;   /* without documents: of the configured model; 0 = not known yet */
-    const char *provider; /* of the vectors: "client" where clients bring them; the store's */
+    const char *provider; /* of the vectors: "client" where clients bring them; the collection's */
     const char *model;
 };
 void cx_vector_figures(const struct cx_vector *v, struct cx_vector_figures *out);

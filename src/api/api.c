@@ -42,11 +42,12 @@ const struct cx_route *cx_api_routes(const struct cx_api *api, size_t *count)
     return api->routes;
 }
 
-void cx_api_set_vector(struct cx_api *api, struct cx_vector *vector)
+void cx_api_set_vector(struct cx_api *api, struct cx_vector_store *vector)
 {
     api->vector = vector;
     if (vector != NULL && api->options.embedder != NULL && api->phase != CX_API_DRAINING) {
         api__pending_start(api);
+        api__sweep_start(api);
     }
 }
 
@@ -62,12 +63,13 @@ void cx_api_stop(struct cx_api *api)
     api__health_stop(api);
     api__pending_stop(api);
     api__hot_stop(api);
+    api__sweep_stop(api);
 }
 
 bool cx_api_idle(const struct cx_api *api)
 {
     return api->health.job == NULL && api->snapshots.build == NULL && api__pending_idle(api) &&
-           api__hot_idle(api);
+           api__hot_idle(api) && api__sweep_idle(api);
 }
 
 void cx_api_free(struct cx_api **api)
@@ -81,6 +83,7 @@ void cx_api_free(struct cx_api **api)
     api__pending_free(*api);
     api__hot_free(*api);
     cx_token_cache_free(&(*api)->token_cache);
+    api__sweep_free(*api);
     free((*api)->routes);
     free(*api);
     *api = NULL;

@@ -37,6 +37,7 @@ struct api__snapshots {
 };
 
 struct api__pending;
+struct api__sweep;
 
 /* hot.h */
 struct api__hot_gone;
@@ -59,7 +60,7 @@ struct cx_api {
     struct cx_api_options options;
     struct cx_route *routes;
     size_t route_count;
-    struct cx_vector *vector;
+    struct cx_vector_store *vector; /* NULL before it is read */
     enum cx_api_phase phase;
     int64_t started_us;
     uint64_t started_ns;
@@ -67,6 +68,7 @@ struct cx_api {
     struct api__snapshots snapshots;
     struct api__hot hot;
     struct api__pending *pending; /* NULL without a vector store */
+    struct api__sweep *sweep;     /* the same */
     struct cx_token_cache *token_cache;
     size_t answers_bytes; /* openai_compat.c: of the answers under way */
     struct cx_series *answers_gauge;
@@ -134,7 +136,31 @@ bool api__embedding_failed(enum cx_status status);
 
 /* documents.c */
 extern const struct api__endpoint api__documents_list, api__document_get, api__document_delete,
-    api__documents_delete, api__vector_stats;
+    api__documents_delete;
+
+/* collection.c: which collection a request means. Who has found one lets go of it with
+ * api__collection_release, on the loop. */
+/* CX_STEP_NEXT, or the end of the step: 404. */
+enum cx_step_result api__collection_find(struct cx_exchange *x, struct cx_str name,
+                                         struct cx_vector **out);
+/* The query parameter `collection`; "default" where there is none. */
+struct cx_str api__collection_query(struct cx_exchange *x);
+/* The member `collection` of a body, likewise; *name stays as it is where there is none. */
+void api__read_collection(struct cx_reader *r, struct cx_str *name);
+/* A deleted one is freed on a lane when the last lets go. */
+void api__collection_release(struct cx_api *api, struct cx_vector **v);
+
+/* collections.c */
+extern const struct api__endpoint api__collections_list, api__collection_delete, api__vector_stats;
+
+/* sweep.c: removes what deleted collections have left on the disk; from when the vector store is there
+ * until the drain. */
+void api__sweep_start(struct cx_api *api);
+void api__sweep_stop(struct cx_api *api); /* then wait until it is idle */
+bool api__sweep_idle(const struct cx_api *api);
+void api__sweep_free(struct cx_api *api);
+/* There may be something to remove. */
+void api__sweep_wake(struct cx_api *api);
 
 /* search.c */
 extern const struct api__endpoint api__search;
@@ -173,7 +199,6 @@ void api__discard(struct cx_api *api, json_t *json, size_t text_bytes);
 
 /* body.c */
 
-#define API_COLLECTION_MAX 512 /* code points of a collection's name */
 #define API_DOC_ID_MAX_BYTES 512
 #define API_DOCUMENTS_MAX 10000 /* in one request */
 

@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * The documents that are there: one, the list, deleting, figures. Putting them there is ingest.c's.
+ * The documents that are there: one, the list, deleting. Putting them there is ingest.c's.
  */
 #include "api/api_internal.h"
-
-#include <string.h>
 
 struct lookup {
     struct cx_exchange *x;
     struct cx_api *api;
+    struct cx_vector *v; /* the collection */
     struct api__body body;
     struct cx_str id; /* of one document, or the cursor of the list */
     size_t limit;
@@ -27,7 +26,6 @@ static enum cx_step_result delete_body(struct cx_exchange *x);
 static enum cx_step_result delete_parse(struct cx_exchange *x);
 static enum cx_step_result delete_remove(struct cx_exchange *x);
 static enum cx_step_result delete_reply(struct cx_exchange *x);
-static enum cx_step_result stats_reply(struct cx_exchange *x);
 
 static const struct cx_step get_steps[] = {
     { "load", get_load, false },      /* waits: read lane */
@@ -47,13 +45,11 @@ static const struct cx_step delete_steps[] = {
     { "remove", delete_remove, false }, /* waits: write lane                          */
     { "reply", delete_reply, false },   /* loop                                       */
 };
-static const struct cx_step stats_steps[] = { { "reply", stats_reply, false } };
 
 API_ENDPOINT(api__document_get, get_steps, sizeof(struct lookup));
 API_ENDPOINT(api__documents_list, list_steps, sizeof(struct lookup));
 API_ENDPOINT(api__document_delete, delete_one_steps, sizeof(struct lookup));
 API_ENDPOINT(api__documents_delete, delete_steps, sizeof(struct lookup));
-API_ENDPOINT(api__vector_stats, stats_steps, 0);
 
 static void tell_deleted(struct lookup *l);
 
@@ -61,6 +57,7 @@ static void release_lookup(void *arg)
 {
     struct lookup *l = arg;
     tell_deleted(l); /* where the client has left before its answer */
+    api__collection_release(l->api, &l->v);
     api__body_free(&l->body);
     cx_buf_free(&l->answer);
 }
@@ -75,11 +72,19 @@ static enum cx_step_result begin(struct cx_exchange *x)
     return api__need_vector(x);
 }
 
+/* Where the query names the collection. */
+static enum cx_step_result begin_with_collection(struct cx_exchange *x)
+{
+    const enum cx_step_result there = begin(x);
+    struct lookup *l = cx_exchange_state(x);
+    return there == CX_STEP_NEXT ? api__collection_find(x, api__collection_query(x), &l->v) : there;
+}
+
 static enum cx_status get_work(void *arg, struct cx_err *err);
 
 static enum cx_step_result get_load(struct cx_exchange *x)
 {
-    const enum cx_step_result there = begin(x);
+    const enum cx_step_result there = begin_with_collection(x);
     struct lookup *l = cx_exchange_state(x);
     return there != CX_STEP_NEXT
                ? there
@@ -91,7 +96,7 @@ static enum cx_status get_work(void *arg, struct cx_err *err)
     struct lookup *l = arg;
     struct cx_db *db = cx_store_reader(l->api->options.store);
     json_t *document = NULL;
-    const enum cx_status status = cx_vector_get(l->api->vector, db, l->id, &document, err);
+    const enum cx_status status = cx_vector_get(l->v, db, l->id, &document, err);
     cx_store_return(l->api->options.store, db);
     return status == CX_OK ? api__write_answer(document, &l->answer, err) : status;
 }
@@ -100,7 +105,7 @@ static enum cx_status list_work(void *arg, struct cx_err *err);
 
 static enum cx_step_result list_load(struct cx_exchange *x)
 {
-    const enum cx_step_result there = begin(x);
+    const enum cx_step_result there = begin_with_collection(x);
     if (there != CX_STEP_NEXT) {
         return there;
     }
@@ -112,10 +117,6 @@ static enum cx_step_result list_load(struct cx_exchange *x)
     if (checked != CX_STEP_NEXT) {
         return checked;
     }
-    const char *collection = cx_exchange_query(x, "collection");
-    if (collection != NULL && strcmp(collection, "default") != 0) {
-        return cx_exchange_fail(x, CX_NOT_FOUND, "There is no such collection");
-    }
     return cx_exchange_work(x, l->api->options.read_lane, CX_PRIORITY_NORMAL, list_work, l);
 }
 
@@ -124,7 +125,7 @@ static enum cx_status list_work(void *arg, struct cx_err *err)
     struct lookup *l = arg;
     struct cx_db *db = cx_store_reader(l->api->options.store);
     json_t *page = NULL;
-    const enum cx_status status = cx_vector_list(l->api->vector, db, l->id, l->limit, &page, err);
+    const enum cx_status status = cx_vector_list(l->v, db, l->id, l->limit, &page, err);
     cx_store_return(l->api->options.store, db);
     return status == CX_OK ? api__write_answer(page, &l->answer, err) : status;
 }
@@ -139,7 +140,7 @@ static enum cx_status delete_work(void *arg, struct cx_err *err);
 
 static enum cx_step_result delete_one(struct cx_exchange *x)
 {
-    const enum cx_step_result there = begin(x);
+    const enum cx_step_result there = begin_with_collection(x);
     if (there != CX_STEP_NEXT) {
         return there;
     }
@@ -152,8 +153,8 @@ static enum cx_step_result delete_one(struct cx_exchange *x)
 static enum cx_status delete_work(void *arg, struct cx_err *err)
 {
     struct lookup *l = arg;
-    return cx_vector_delete(l->api->vector, cx_store_writer(l->api->options.store), l->ids,
-                            l->id_count, &l->deleted, err);
+    return cx_vector_delete(l->v, cx_store_writer(l->api->options.store), l->ids, l->id_count,
+                            &l->deleted, err);
 }
 
 static enum cx_step_result delete_one_reply(struct cx_exchange *x)
@@ -172,6 +173,7 @@ static void tell_deleted(struct lookup *l)
         return;
     }
     json_t *payload = json_object();
+    json_object_set_new(payload, "collection", json_string(cx_vector_name(l->v)));
     json_object_set_new(payload, "deleted", json_integer((json_int_t)l->deleted));
     cx_events_emit(l->api->options.events, CX_EVENT_VECTOR_DELETED, payload,
                    api__event_ids(l->ids, l->id_count), cx_exchange_correlation_id(l->x));
@@ -193,7 +195,7 @@ static enum cx_step_result delete_parse(struct cx_exchange *x)
     cx_faults_init(&faults);
     cx_reader_init(&r, l->body.json, &faults, "body");
     struct cx_str collection = CX_STR("default");
-    cx_read_string(&r, "collection", CX_OPTIONAL, 1, API_COLLECTION_MAX, &collection);
+    api__read_collection(&r, &collection);
     const json_t *list = NULL;
     if (cx_read_array(&r, "ids", CX_REQUIRED, 1, API_DOCUMENTS_MAX, &list)) {
         l->id_count = json_array_size(list);
@@ -215,10 +217,7 @@ static enum cx_step_result delete_parse(struct cx_exchange *x)
     }
     cx_reader_free(&r);
     const enum cx_step_result checked = cx_exchange_fail_faults(x, &faults);
-    if (checked == CX_STEP_NEXT && !cx_str_eq(collection, CX_STR("default"))) {
-        return cx_exchange_fail(x, CX_NOT_FOUND, "There is no such collection");
-    }
-    return checked;
+    return checked == CX_STEP_NEXT ? api__collection_find(x, collection, &l->v) : checked;
 }
 
 static enum cx_step_result delete_remove(struct cx_exchange *x)
@@ -233,28 +232,5 @@ static enum cx_step_result delete_reply(struct cx_exchange *x)
     json_t *body = json_object();
     json_object_set_new(body, "deleted", json_integer((json_int_t)l->deleted));
     tell_deleted(l);
-    return cx_exchange_reply_json(x, 200, body);
-}
-
-/* ---- Figures ---- */
-
-static enum cx_step_result stats_reply(struct cx_exchange *x)
-{
-    const enum cx_step_result there = api__need_vector(x);
-    if (there != CX_STEP_NEXT) {
-        return there;
-    }
-    const struct cx_api *api = api__of(x);
-    struct cx_vector_figures figures;
-    cx_vector_figures(api->vector, &figures);
-    json_t *body = json_object();
-    json_object_set_new(body, "backend", json_string(api->options.vector_backend));
-    json_object_set_new(body, "documents", json_integer((json_int_t)figures.documents));
-    json_object_set_new(body, "pending", json_integer((json_int_t)figures.pending));
-    json_object_set_new(body, "dimension", json_integer((json_int_t)figures.dimension));
-    json_object_set_new(body, "index_bytes", json_integer((json_int_t)figures.index_bytes));
-    json_object_set_new(body, "provider", json_string(figures.provider));
-    json_object_set_new(body, "model", json_string(figures.model));
-    json_object_set_new(body, "kernel", json_string(cx_vector_kernel_name()));
     return cx_exchange_reply_json(x, 200, body);
 }

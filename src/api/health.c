@@ -188,9 +188,9 @@ static void render_vector(struct cx_api *api, struct cx_buf *b)
         cx_buf_puts(b, ",\"vector_store\":{\"status\":\"not_configured\"}");
         return;
     }
-    struct cx_vector_figures figures = { 0 };
+    struct cx_vector_store_figures figures = { 0 };
     if (api->vector != NULL) {
-        cx_vector_figures(api->vector, &figures);
+        cx_vector_store_figures(api->vector, &figures);
     }
     cx_buf_printf(b,
                   ",\"vector_store\":{\"status\":\"%s\",\"doc_count\":%zu,\"pending\":%zu,"

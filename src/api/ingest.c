@@ -24,7 +24,8 @@ struct put {
     json_t *body;
     struct cx_faults faults;
     bool out_of_memory;
-    bool collection_known;
+    struct cx_str collection; /* borrowed from the body */
+    struct cx_vector *v;
     bool wait; /* for the embedding service: else an error */
     struct cx_document *docs;
     size_t count;
@@ -93,6 +94,7 @@ static void release_put(void *arg)
 {
     struct put *p = arg;
     tell_indexed(p); /* where the client has left before its answer */
+    api__collection_release(p->api, &p->v);
     free(p->embedded);
     if (p->body != NULL) {
         api__discard(p->api, p->body, p->text.len);
@@ -116,9 +118,12 @@ static enum cx_status put_parse_work(void *arg, struct cx_err *err)
     struct cx_reader r;
     cx_reader_init(&r, p->body, &p->faults, "body");
     const json_t *list = NULL;
-    struct cx_str collection = CX_STR("default");
-    cx_read_string(&r, "collection", CX_OPTIONAL, 1, API_COLLECTION_MAX, &collection);
-    p->collection_known = cx_str_eq(collection, CX_STR("default"));
+    p->collection = CX_STR("default");
+    api__read_collection(&r, &p->collection);
+    if (!cx_collection_name_valid(p->collection)) {
+        cx_read_fault(&r, "collection", "value",
+                      "must have 1 to %d letters, digits, '.', '_' or '-'", CX_COLLECTION_NAME_MAX);
+    }
     cx_read_bool(&r, "wait", CX_OPTIONAL, &p->wait);
     enum cx_status status = CX_OK;
     if (cx_read_array(&r, "documents", CX_REQUIRED, 1, API_DOCUMENTS_MAX, &list)) {
@@ -195,7 +200,7 @@ static void read_document(struct put *p, struct cx_reader *r, struct cx_document
             p->out_of_memory = true;
             return;
         }
-        cx_document_make_id(CX_STR("default"), doc->uri, doc->content, id);
+        cx_document_make_id(p->collection, doc->uri, doc->content, id);
         doc->doc_id = cx_str_of(id);
     }
 }
@@ -227,12 +232,12 @@ static enum cx_step_result put_check(struct cx_exchange *x)
     if (checked != CX_STEP_NEXT) {
         return checked;
     }
-    if (!p->collection_known) {
-        return cx_exchange_fail(x, CX_NOT_FOUND, "There is no such collection");
-    }
     /* What cannot be stored need not be embedded; whether it can is decided when it is stored. */
     struct cx_err err = { "" };
-    const enum cx_status status = cx_vector_check(p->api->vector, p->docs, p->count, &err);
+    enum cx_status status = cx_vector_find_or_new(p->api->vector, p->collection, &p->v, &err);
+    if (status == CX_OK) {
+        status = cx_vector_check(p->v, p->docs, p->count, &err);
+    }
     return status == CX_OK ? CX_STEP_NEXT : cx_exchange_fail(x, status, "%s", err.text);
 }
 
@@ -250,7 +255,7 @@ static enum cx_status put_compare_work(void *arg, struct cx_err *err)
     struct put *p = arg;
     struct cx_db *db = cx_store_reader(p->api->options.store);
     const enum cx_status status =
-        cx_vector_unchanged(p->api->vector, db, p->docs, p->count, p->unchanged, err);
+        cx_vector_unchanged(p->v, db, p->docs, p->count, p->unchanged, err);
     cx_store_return(p->api->options.store, db);
     return status == CX_OK ? write_ids(p, err) : status;
 }
@@ -371,8 +376,8 @@ static enum cx_step_result put_store(struct cx_exchange *x)
 static enum cx_status put_store_work(void *arg, struct cx_err *err)
 {
     struct put *p = arg;
-    return cx_vector_put(p->api->vector, cx_store_writer(p->api->options.store), p->docs, p->count,
-                         &p->done, err);
+    return cx_vector_put(p->v, cx_store_writer(p->api->options.store), p->docs, p->count, &p->done,
+                         err);
 }
 
 static enum cx_step_result put_reply(struct cx_exchange *x)
@@ -410,6 +415,7 @@ static void tell_indexed(struct put *p)
         ids[count] = p->docs[count].doc_id;
     }
     json_t *payload = json_object();
+    json_object_set_new(payload, "collection", json_string(cx_vector_name(p->v)));
     json_object_set_new(payload, "indexed", json_integer((json_int_t)p->done.indexed));
     json_object_set_new(payload, "updated", json_integer((json_int_t)p->done.updated));
     if (p->done.pending > 0) {

@@ -7,7 +7,7 @@
  *   IDLE → READING      a slice of them, on the read lane
  *   READING → EMBEDDING a window of the slice: all of it, or a half, a quarter … where one was refused
  *   EMBEDDING → FILLING the window's vectors, on the write lane, a few at a time
- *   FILLING → EMBEDDING the next window, or → READING the next slice
+ *   FILLING → EMBEDDING the next window, or → READING the next slice, of the next collection at last
  *   any → IDLE          nothing is left; or the service fails, and the timer will try again; or the end
  *
  * A document that the service refuses is passed over until it has another content, or until the
@@ -17,6 +17,7 @@
  */
 #include "api/api_internal.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -47,7 +48,11 @@ struct api__pending {
     uint64_t pause_ms;
     struct cx_random random;
 
-    int64_t after; /* how far this pass has come */
+    struct cx_vector *v; /* the collection that is under way; NULL while IDLE */
+    char name[CX_COLLECTION_NAME_MAX +
+              1];  /* its name, or of the one that was; "" = before the first */
+    bool resume;   /* go on with that one */
+    int64_t after; /* how far this pass has come in it */
     struct cx_vector_pending slice;
     struct cx_str *texts; /* of the slice */
     size_t at;            /* the window: from here … */
@@ -71,6 +76,8 @@ static void arm(struct api__pending *p, uint64_t delay_ms);
 static uint64_t drawn_pause(struct api__pending *p);
 static void on_time(void *ctx);
 static void start_reading(struct api__pending *p);
+static bool take_collection(struct api__pending *p);
+static void end_pass(struct api__pending *p);
 static void read_work(void *arg);
 static void forget_refused(const struct api__pending *p, struct cx_vector_pending *slice);
 static bool was_refused(const struct api__pending *p, const struct cx_vector_waiting *item);
@@ -96,8 +103,8 @@ void api__pending_start(struct cx_api *api)
     cx_random_init(&p->random);
     cx_timer_new(api->options.loop, on_time, p, &p->timer);
     api->pending = p;
-    struct cx_vector_figures figures;
-    cx_vector_figures(api->vector, &figures);
+    struct cx_vector_store_figures figures;
+    cx_vector_store_figures(api->vector, &figures);
     if (figures.pending > 0) {
         CX_LOG(CX_LOG_INFO, "documents wait for their vectors", CX_I("pending", figures.pending));
         arm(p, 0);
@@ -183,15 +190,53 @@ static void on_time(void *ctx)
 
 static void start_reading(struct api__pending *p)
 {
-    struct cx_job *job = NULL;
-    if (p->after == 0) {
-        p->asked = false;
+    if (p->v == NULL && !take_collection(p)) {
+        end_pass(p);
+        return;
     }
+    struct cx_job *job = NULL;
     p->state = PENDING_READING;
     if (cx_lane_submit(p->api->options.read_lane, CX_PRIORITY_NORMAL, read_work, on_read, p,
                        &job) != CX_OK) {
         fail(p, "the read lane is full", 0);
     }
+}
+
+/* The one that it was with, or the next in which something waits. */
+static bool take_collection(struct api__pending *p)
+{
+    struct cx_err err = { "" };
+    const bool resume = p->resume;
+    p->resume = false;
+    if (resume && cx_vector_find(p->api->vector, cx_str_of(p->name), &p->v, &err) == CX_OK) {
+        return true;
+    }
+    p->after = 0;
+    if (p->name[0] == '\0') {
+        p->asked = false;
+    }
+    while (cx_vector_next(p->api->vector, p->name, &p->v)) {
+        struct cx_vector_figures figures;
+        cx_vector_figures(p->v, &figures);
+        (void)snprintf(p->name, sizeof p->name, "%s", cx_vector_name(p->v));
+        if (figures.pending > 0) {
+            return true;
+        }
+        api__collection_release(p->api, &p->v);
+    }
+    p->name[0] = '\0';
+    return false;
+}
+
+static void end_pass(struct api__pending *p)
+{
+    if (p->asked) {
+        start_reading(p);
+        return;
+    }
+    p->failing = false; /* nothing is left that could be tried */
+    p->pause_ms = PAUSE_MIN_MS;
+    rest(p);
 }
 
 static void read_work(void *arg)
@@ -200,8 +245,8 @@ static void read_work(void *arg)
     struct cx_db *db = cx_store_reader(p->api->options.store);
     int64_t after = p->after;
     do {
-        p->status = cx_vector_pending(p->api->vector, db, after, SLICE_DOCUMENTS, SLICE_BYTES,
-                                      &p->slice, &p->err);
+        p->status =
+            cx_vector_pending(p->v, db, after, SLICE_DOCUMENTS, SLICE_BYTES, &p->slice, &p->err);
         if (p->status != CX_OK) {
             break;
         }
@@ -248,15 +293,11 @@ static void on_read(void *arg, enum cx_status status)
         return;
     }
     if (p->slice.count == 0) {
-        const bool again = p->after != 0 || p->asked;
-        p->after = 0;
-        if (again) {
-            start_reading(p);
-        } else {
-            p->failing = false; /* nothing is left that could be tried */
-            p->pause_ms = PAUSE_MIN_MS;
-            rest(p);
+        if (p->after == 0) {
+            api__collection_release(p->api, &p->v); /* on to the next */
         }
+        p->after = 0;
+        start_reading(p);
         return;
     }
     p->texts = cx_realloc_array(NULL, p->slice.count, sizeof *p->texts);
@@ -371,7 +412,7 @@ static void fill_work(void *arg)
 {
     struct api__pending *p = arg;
     p->just_filled = 0;
-    p->status = cx_vector_fill(p->api->vector, cx_store_writer(p->api->options.store),
+    p->status = cx_vector_fill(p->v, cx_store_writer(p->api->options.store),
                                p->slice.items + p->at + p->stored, fill_count(p),
                                p->vectors + p->stored * p->dimension, p->dimension, &p->just_filled,
                                &p->err);
@@ -414,12 +455,13 @@ static void tell_filled(struct api__pending *p)
         return;
     }
     struct cx_vector_figures figures;
-    cx_vector_figures(p->api->vector, &figures);
+    cx_vector_figures(p->v, &figures);
     struct cx_str ids[SLICE_DOCUMENTS];
     for (size_t i = 0; i < p->stored; i++) {
         ids[i] = p->slice.items[p->at + i].doc_id;
     }
     json_t *payload = json_object();
+    json_object_set_new(payload, "collection", json_string(cx_vector_name(p->v)));
     json_object_set_new(payload, "embedded", json_integer((json_int_t)p->filled));
     json_object_set_new(payload, "pending", json_integer((json_int_t)figures.pending));
     cx_events_emit(p->api->options.events, CX_EVENT_VECTOR_INDEXED, payload,
@@ -460,13 +502,14 @@ static void end_window(struct api__pending *p)
 static void fail(struct api__pending *p, const char *why, uint64_t retry_after_ms)
 {
     const bool ending = p->timer == NULL;
+    p->resume = p->v != NULL;
     rest(p);
     if (ending) {
         return;
     }
     if (!p->failing) {
-        struct cx_vector_figures figures;
-        cx_vector_figures(p->api->vector, &figures);
+        struct cx_vector_store_figures figures;
+        cx_vector_store_figures(p->api->vector, &figures);
         CX_LOG(CX_LOG_WARN, "pending documents cannot be embedded now; trying again",
                CX_S("error", why), CX_I("pending", figures.pending));
         p->failing = true;
@@ -481,5 +524,6 @@ static void fail(struct api__pending *p, const char *why, uint64_t retry_after_m
 static void rest(struct api__pending *p)
 {
     drop_slice(p);
+    api__collection_release(p->api, &p->v);
     p->state = PENDING_IDLE;
 }

@@ -52,6 +52,8 @@ static const struct row map[] = {
     { "GET",    "/vector/documents/{doc_id}", CX_SCOPE_VECTOR,  0,     NO_BODY,   &api__document_get },
     { "DELETE", "/vector/documents/{doc_id}", CX_SCOPE_VECTOR,  0,     NO_BODY,   &api__document_delete },
     { "POST",   "/vector/delete",             CX_SCOPE_VECTOR,  BODY,  GENERAL,   &api__documents_delete },
+    { "GET",    "/vector/collections",        CX_SCOPE_VECTOR,  0,     NO_BODY,   &api__collections_list },
+    { "DELETE", "/vector/collections/{name}", CX_SCOPE_VECTOR,  0,     NO_BODY,   &api__collection_delete },
     { "GET",    "/vector/stats",              CX_SCOPE_VECTOR,  0,     NO_BODY,   &api__vector_stats },
 
     { "POST",   "/context/optimize",          CX_SCOPE_CONTEXT, BODY,  DOCUMENTS, &api__optimize },

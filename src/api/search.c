@@ -19,7 +19,8 @@ struct search {
     struct api__body body;
     struct cx_search what;
     bool mode_given;
-    bool collection_known;
+    struct cx_str collection; /* borrowed from the body */
+    struct cx_vector *v;      /* the collection */
     struct cx_embed_call *call;
     float *embedded;      /* the provider's, freed with the exchange */
     const char *degraded; /* the reason word, or NULL */
@@ -69,10 +70,7 @@ static enum cx_step_result search_parse(struct cx_exchange *x)
     cx_faults_init(&faults);
     read_search(x, s, s->body.json, &faults);
     const enum cx_step_result checked = cx_exchange_fail_faults(x, &faults);
-    if (checked == CX_STEP_NEXT && !s->collection_known) {
-        return cx_exchange_fail(x, CX_NOT_FOUND, "There is no such collection");
-    }
-    return checked;
+    return checked == CX_STEP_NEXT ? api__collection_find(x, s->collection, &s->v) : checked;
 }
 
 static void release_search(void *arg)
@@ -80,6 +78,7 @@ static void release_search(void *arg)
     struct search *s = arg;
     free(s->embedded);
     json_decref(s->hit_ids);
+    api__collection_release(s->api, &s->v);
     api__body_free(&s->body);
     cx_buf_free(&s->answer);
 }
@@ -103,11 +102,8 @@ static void read_search(struct cx_exchange *x, struct search *s, const json_t *b
     size_t mode = (size_t)s->api->options.search_mode;
     s->mode_given = cx_read_word(&r, "mode", CX_OPTIONAL, modes, &mode);
     s->what.mode = (enum cx_search_mode)mode;
-    s->collection_known = true;
-    struct cx_str collection = { NULL, 0 };
-    if (cx_read_string(&r, "collection", CX_OPTIONAL, 1, API_COLLECTION_MAX, &collection)) {
-        s->collection_known = cx_str_eq(collection, CX_STR("default"));
-    }
+    s->collection = CX_STR("default");
+    api__read_collection(&r, &s->collection);
     s->what.has_min_score =
         cx_read_real(&r, "min_score", CX_OPTIONAL, -1.0, 1.0, &s->what.min_score);
     read_filter(&r, s);
@@ -176,12 +172,13 @@ static enum cx_step_result search_embed(struct cx_exchange *x)
         return CX_STEP_NEXT;
     }
     struct cx_vector_figures figures;
-    cx_vector_figures(s->api->vector, &figures);
+    cx_vector_figures(s->v, &figures);
     if (figures.owner == CX_OWNER_CLIENT) {
-        return cx_exchange_fail(x, CX_CONFLICT,
-                                "collection \"default\" holds vectors that clients bring: the "
-                                "query needs one of %u dimensions, or mode keyword",
-                                figures.dimension);
+        return cx_exchange_fail(
+            x, CX_CONFLICT,
+            "collection \"%s\" holds vectors that clients bring: the query needs "
+            "one of %u dimensions, or mode keyword",
+            cx_vector_name(s->v), figures.dimension);
     }
     struct cx_err err = { "" };
     const enum cx_status status = cx_embedder_start(
@@ -248,7 +245,7 @@ static enum cx_status search_work(void *arg, struct cx_err *err)
     const uint64_t begun = cx_clock_mono_ns();
     struct cx_db *db = cx_store_reader(s->api->options.store);
     json_t *hits = NULL;
-    const enum cx_status status = cx_vector_search(s->api->vector, db, &s->what, &hits, err);
+    const enum cx_status status = cx_vector_search(s->v, db, &s->what, &hits, err);
     cx_store_return(s->api->options.store, db);
     if (status != CX_OK) {
         return status;
@@ -292,6 +289,7 @@ static enum cx_step_result search_reply(struct cx_exchange *x)
 {
     struct search *s = cx_exchange_state(x);
     json_t *payload = json_object();
+    json_object_set_new(payload, "collection", json_string(cx_vector_name(s->v)));
     json_object_set_new(payload, "hits", json_integer((json_int_t)json_array_size(s->hit_ids)));
     cx_events_emit(s->api->options.events, CX_EVENT_VECTOR_SEARCHED, payload, s->hit_ids,
                    cx_exchange_correlation_id(x));

@@ -390,8 +390,10 @@ static void open_work(void *arg)
             .fingerprint = o->info.fingerprint,
             .dimension = o->info.dimension,
             .index_bytes_max = app->config->vector_index_bytes,
+            .collections_max = app->config->vector_collections,
         };
-        o->status = cx_vector_open(cx_store_writer(app->store), &options, &app->vector, &o->err);
+        o->status =
+            cx_vector_store_open(cx_store_writer(app->store), &options, &app->vector, &o->err);
     }
 }
 
@@ -447,7 +449,7 @@ static void end_rooms(struct app *app)
         cx_http_free(&app->http);
     }
     cx_api_free(&app->api);
-    cx_vector_free(&app->vector);
+    cx_vector_store_free(&app->vector);
     cx_embedder_free(&app->embedder);
     if (app->fetch != NULL) {
         cx_fetch_free(&app->fetch);

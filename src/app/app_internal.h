@@ -27,7 +27,7 @@ struct app {
     struct cx_events *events;
     struct cx_fetch *fetch;
     struct cx_embedder *embedder;
-    struct cx_vector *vector;
+    struct cx_vector_store *vector;
     struct cx_api *api;
     struct cx_http *http;
     struct app__notify *notify;

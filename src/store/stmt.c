@@ -15,6 +15,7 @@ static struct cx_stmt **bucket_of(struct cx_db *db, const char *key);
 static void evict_oldest(struct cx_db *db);
 static void stmt_free(struct cx_stmt *stmt);
 static void note_bind(struct cx_stmt *s, int rc);
+static void read_schema(struct cx_db *db);
 
 enum cx_status cx_db_prepare(struct cx_db *db, const char *sql, struct cx_stmt **out,
                              struct cx_err *err)
@@ -32,8 +33,11 @@ enum cx_status cx_db_prepare(struct cx_db *db, const char *sql, struct cx_stmt *
     }
     sqlite3_stmt *handle = NULL;
     const char *tail = NULL;
-    const int rc =
-        sqlite3_prepare_v3(db->handle, sql, -1, SQLITE_PREPARE_PERSISTENT, &handle, &tail);
+    int rc = sqlite3_prepare_v3(db->handle, sql, -1, SQLITE_PREPARE_PERSISTENT, &handle, &tail);
+    if (rc == SQLITE_SCHEMA) {
+        read_schema(db);
+        rc = sqlite3_prepare_v3(db->handle, sql, -1, SQLITE_PREPARE_PERSISTENT, &handle, &tail);
+    }
     if (rc != SQLITE_OK) {
         return db__fault(db, rc, err);
     }
@@ -87,7 +91,11 @@ enum cx_status cx_stmt_step(struct cx_stmt *s, bool *row, struct cx_err *err)
         cx_stmt_reset(s);
         return status;
     }
-    const int rc = s->bind_rc != SQLITE_OK ? s->bind_rc : sqlite3_step(s->handle);
+    int rc = s->bind_rc != SQLITE_OK ? s->bind_rc : sqlite3_step(s->handle);
+    if (rc == SQLITE_SCHEMA) {
+        read_schema(s->db);
+        rc = sqlite3_step(s->handle);
+    }
     if (rc == SQLITE_ROW) {
         *row = true;
         return CX_OK;
@@ -197,4 +205,16 @@ static void note_bind(struct cx_stmt *s, int rc)
     if (s->bind_rc == SQLITE_OK) {
         s->bind_rc = rc;
     }
+}
+
+/* When another connection has made or dropped a table, SQLite reads the schema anew by itself, but not
+ * while it opens a virtual table: then it gives up. */
+static void read_schema(struct cx_db *db)
+{
+    sqlite3_stmt *handle = NULL;
+    if (sqlite3_prepare_v2(db->handle, "SELECT 1 FROM sqlite_master LIMIT 1", -1, &handle, NULL) ==
+        SQLITE_OK) {
+        (void)sqlite3_step(handle);
+    }
+    (void)sqlite3_finalize(handle);
 }

@@ -51,12 +51,16 @@ enum cx_status cx_vector_unchanged(struct cx_vector *v, struct cx_db *db,
                                    const struct cx_document *docs, size_t count, bool *unchanged,
                                    struct cx_err *err)
 {
-    (void)v; /* one collection, of one model: what has a vector has it from that */
+    const bool stored_at_all = vector__is_stored(v);
     for (size_t i = 0; i < count; i++) {
+        unchanged[i] = false;
+        if (!stored_at_all) {
+            continue;
+        }
         uint8_t hash[CX_SHA256_BYTES];
         cx_sha256(docs[i].content, hash);
         struct vector__stored stored;
-        const enum cx_status status = vector__row_find(db, &docs[i], hash, &stored, err);
+        const enum cx_status status = vector__row_find(v, db, &docs[i], hash, &stored, err);
         if (status != CX_OK) {
             return status;
         }
@@ -72,7 +76,7 @@ enum cx_status cx_vector_check(const struct cx_vector *v, const struct cx_docume
     cx_vector_figures(v, &figures);
     const struct vector__claim stands = { figures.owner, figures.dimension };
     struct vector__claim claim;
-    return vector__owner_admit(stands, docs, count, &claim, err);
+    return vector__owner_admit(v, stands, docs, count, &claim, err);
 }
 
 enum cx_status cx_vector_put(struct cx_vector *v, struct cx_db *db, const struct cx_document *docs,
@@ -82,7 +86,7 @@ enum cx_status cx_vector_put(struct cx_vector *v, struct cx_db *db, const struct
     struct vector__claim claim = stands;
     enum cx_status status = check_ids(docs, count, err);
     if (status == CX_OK) {
-        status = vector__owner_admit(stands, docs, count, &claim, err);
+        status = vector__owner_admit(v, stands, docs, count, &claim, err);
     }
     if (status == CX_OK) {
         status = vector__owner_check_learned(stands, claim, docs, count, err);
@@ -101,12 +105,16 @@ enum cx_status cx_vector_put(struct cx_vector *v, struct cx_db *db, const struct
         vector__index_set_dimension(&next, claim.dimension);
         batch.next = &next;
     }
-    status = put_all(v, db, docs, count, claim, &batch, &figures, err);
+    status = vector__store_begin(v, db, err);
+    if (status == CX_OK) {
+        status = put_all(v, db, docs, count, claim, &batch, &figures, err);
+    }
     if (status == CX_OK) {
         status = cx_db_commit(db, err);
     }
     if (status != CX_OK) {
         cx_db_rollback(db);
+        vector__store_undo(v);
         batch_free(&batch);
         if (batch.next != NULL) {
             vector__index_free(batch.next);
@@ -123,6 +131,7 @@ enum cx_status cx_vector_put(struct cx_vector *v, struct cx_db *db, const struct
     }
     CX_CHECK(pthread_rwlock_unlock(&v->index.lock) == 0);
     batch_free(&batch);
+    vector__store_done(v);
     vector__update_figures(v);
     *out = figures;
     return CX_OK;
@@ -131,6 +140,10 @@ enum cx_status cx_vector_put(struct cx_vector *v, struct cx_db *db, const struct
 enum cx_status cx_vector_delete(struct cx_vector *v, struct cx_db *db, const struct cx_str *ids,
                                 size_t count, size_t *deleted, struct cx_err *err)
 {
+    if (v->life != VECTOR__STORED) {
+        *deleted = 0;
+        return CX_OK;
+    }
     enum cx_status status = cx_db_begin(db, err);
     if (status != CX_OK) {
         return status;
@@ -139,7 +152,7 @@ enum cx_status cx_vector_delete(struct cx_vector *v, struct cx_db *db, const str
     size_t gone_count = 0;
     for (size_t i = 0; i < count && status == CX_OK; i++) {
         int64_t id = 0;
-        status = vector__row_delete(db, ids[i], &id, err);
+        status = vector__row_delete(v, db, ids[i], &id, err);
         if (status == CX_OK && id != 0) {
             gone[gone_count++] = id;
         }
@@ -204,7 +217,7 @@ static enum cx_status put_one(struct cx_vector *v, struct cx_db *db, const struc
     uint8_t hash[CX_SHA256_BYTES];
     cx_sha256(doc->content, hash);
     struct vector__stored stored;
-    enum cx_status status = vector__row_find(db, doc, hash, &stored, err);
+    enum cx_status status = vector__row_find(v, db, doc, hash, &stored, err);
     if (status != CX_OK) {
         return status;
     }
@@ -242,16 +255,17 @@ static enum cx_status put_one(struct cx_vector *v, struct cx_db *db, const struc
         json_decref(metadata);
         entry.doc_id = cx_strndup(doc->doc_id.p, doc->doc_id.len);
         batch->bytes += vector__entry_bytes(&entry);
-        if (bytes_with(v, batch, stored.found ? 0 : 1) > v->index_bytes_max) {
+        if (bytes_with(v, batch, stored.found ? 0 : 1) > vector__bytes_max(v)) {
             status = cx_err_set(err, CX_OVERLOADED,
                                 "the vector index has reached its limit of %zu bytes",
-                                v->index_bytes_max);
+                                v->store->memory.max);
         }
     }
     if (status == CX_OK && !stored.found) {
-        status = vector__row_insert(db, doc, hash, now_us, &stored.id, err);
+        status = vector__row_insert(v, db, doc, hash, now_us, &stored.id, err);
     } else if (status == CX_OK && !unchanged) {
-        status = same_content ? CX_OK : vector__row_update_content(db, doc, stored.id, hash, err);
+        status =
+            same_content ? CX_OK : vector__row_update_content(v, db, doc, stored.id, hash, err);
         if (status == CX_OK) {
             status = vector__row_update_fields(db, doc, stored.id, now_us, err);
         }

@@ -46,14 +46,22 @@ struct vector__map_entry {
     int64_t rowid; /* 0 = empty */
     uint32_t slot;
 };
+/* What several indexes share. */
+struct vector__memory {
+    size_t max;
+    atomic_size_t rows; /* as each has last noted */
+    atomic_size_t postings;
+};
 struct vector__index {
     pthread_rwlock_t lock;
     struct vector__postings postings;
     struct vector__row_file file;
-    bool file_stale;    /* what is in it belongs to nothing any more */
-    size_t bytes_max;   /* of all of it: postings take what is left, or an eighth */
-    unsigned dimension; /* 0 = not known yet: whatever is in is pending */
-    size_t stride;      /* floats from row to row */
+    bool file_stale;               /* what is in it belongs to nothing any more */
+    size_t bytes_max;              /* of all of it: postings take what is left, or an eighth */
+    struct vector__memory *memory; /* NULL = it is alone */
+    atomic_size_t bytes_noted;     /* its part of memory->rows */
+    unsigned dimension;            /* 0 = not known yet: whatever is in is pending */
+    size_t stride;                 /* floats from row to row */
     size_t coarse_stride;
     struct vector__block **blocks;
     size_t block_count;
@@ -97,6 +105,10 @@ void vector__index_open_file(struct vector__index *index, const char *beside);
 void vector__index_flush(struct vector__index *index);
 /* The float32 row of a slot that has one, padded to stride floats. False where it cannot be read. */
 bool vector__index_read(const struct vector__index *index, size_t slot, float *row);
+/* Before anything is in: it shares this from now on, and bytes_max. */
+void vector__index_share(struct vector__index *index, struct vector__memory *memory);
+/* So much do the rows take now; 0 = of what is to be freed. */
+void vector__index_note(struct vector__index *index, size_t bytes);
 void vector__index_free(struct vector__index *index);
 /* Only while nothing is in; 0 = not known again. Gives back all memory of rows. The caller has the
  * lock for writing, or the index to itself. */

@@ -134,10 +134,7 @@ static enum cx_status load_list(struct vector__keywords *k, struct vector__keywo
 {
     struct rows rows = { 0 };
     const enum cx_status status =
-        cx_db_word_rows(db,
-                        "SELECT cx_rows(documents_fts, ?2) FROM documents_fts"
-                        " WHERE documents_fts MATCH ?1 LIMIT 1",
-                        keyword->word, on_row, &rows, err);
+        cx_db_word_rows(db, v->fulltext.word_rows, keyword->word, on_row, &rows, err);
     if (status != CX_OK || rows.too_often) {
         k->by_fts5 = true;
         free(rows.items);
@@ -200,8 +197,8 @@ static bool keep_list(const struct vector__keywords *k, struct cx_vector *v,
     return current;
 }
 
-enum cx_status vector__keywords_ask_fts5(struct vector__keywords *k, struct cx_db *db,
-                                         struct cx_err *err)
+enum cx_status vector__keywords_ask_fts5(struct vector__keywords *k, const struct cx_vector *v,
+                                         struct cx_db *db, struct cx_err *err)
 {
     k->found_count = 0;
     struct cx_buf match;
@@ -209,9 +206,7 @@ enum cx_status vector__keywords_ask_fts5(struct vector__keywords *k, struct cx_d
     cx_vector_match_query(k->query, &match);
     CX_CHECK(!match.failed);
     struct cx_stmt *s = NULL;
-    enum cx_status status = cx_db_prepare(
-        db, "SELECT rowid, bm25(documents_fts) FROM documents_fts WHERE documents_fts MATCH ?1", &s,
-        err);
+    enum cx_status status = cx_db_prepare(db, v->fulltext.rank, &s, err);
     if (status == CX_OK && match.len > 0) {
         cx_stmt_bind_text(s, 1, (struct cx_str){ match.data, match.len });
         bool row = false;

@@ -50,8 +50,8 @@ void vector__keywords_free(struct vector__keywords *k); /* after a failed init t
  */
 enum cx_status vector__keywords_load(struct vector__keywords *k, struct cx_vector *v,
                                      struct cx_db *db, struct cx_err *err) CX_MUST_CHECK;
-enum cx_status vector__keywords_ask_fts5(struct vector__keywords *k, struct cx_db *db,
-                                         struct cx_err *err) CX_MUST_CHECK;
+enum cx_status vector__keywords_ask_fts5(struct vector__keywords *k, const struct cx_vector *v,
+                                         struct cx_db *db, struct cx_err *err) CX_MUST_CHECK;
 
 /* All matches. */
 struct vector__matches {

@@ -11,7 +11,8 @@
 
 static enum cx_status read_row(const struct cx_vector *v, const struct cx_stmt *s,
                                struct vector__claim *out, struct cx_err *err);
-static enum cx_status refuse_text(struct vector__claim stands, size_t at, struct cx_err *err);
+static enum cx_status refuse_text(const struct cx_vector *v, struct vector__claim stands, size_t at,
+                                  struct cx_err *err);
 static void client_fingerprint(unsigned dimension, char out[65]);
 
 enum cx_status vector__owner_read(const struct cx_vector *v, struct cx_db *db,
@@ -27,7 +28,7 @@ enum cx_status vector__owner_read(const struct cx_vector *v, struct cx_db *db,
     if (status != CX_OK) {
         return status;
     }
-    cx_stmt_bind_int(s, 1, VECTOR__COLLECTION);
+    cx_stmt_bind_int(s, 1, v->id);
     bool row = false;
     status = cx_stmt_step(s, &row, err);
     if (status != CX_OK) {
@@ -65,17 +66,18 @@ static enum cx_status read_row(const struct cx_vector *v, const struct cx_stmt *
     if (!cx_str_eq(fingerprint, cx_str_of(v->fingerprint)) ||
         (v->dimension != 0 && dimension != 0 && v->dimension != dimension)) {
         return cx_err_set(err, CX_CONFLICT,
-                          "collection \"default\" was embedded by %.*s/%.*s (%u dimensions), "
+                          "collection \"%s\" was embedded by %.*s/%.*s (%u dimensions), "
                           "the configured model is %s/%s (%u dimensions)",
-                          (int)provider.len, provider.p, (int)model.len, model.p, dimension,
-                          v->provider, v->model, v->dimension);
+                          v->name, (int)provider.len, provider.p, (int)model.len, model.p,
+                          dimension, v->provider, v->model, v->dimension);
     }
     *out = (struct vector__claim){ CX_OWNER_EMBEDDER, dimension }; /* 0: all of it is pending */
     return CX_OK;
 }
 
-enum cx_status vector__owner_admit(struct vector__claim stands, const struct cx_document *docs,
-                                   size_t count, struct vector__claim *out, struct cx_err *err)
+enum cx_status vector__owner_admit(const struct cx_vector *v, struct vector__claim stands,
+                                   const struct cx_document *docs, size_t count,
+                                   struct vector__claim *out, struct cx_err *err)
 {
     struct vector__claim claim = stands;
     if (stands.owner == CX_OWNER_NONE && count > 0) {
@@ -86,7 +88,7 @@ enum cx_status vector__owner_admit(struct vector__claim stands, const struct cx_
     for (size_t i = 0; i < count; i++) {
         CX_CHECK(docs[i].vector != NULL || !docs[i].own_vector);
         if (claim.owner == CX_OWNER_CLIENT && !docs[i].own_vector) {
-            return refuse_text(stands, i, err);
+            return refuse_text(v, stands, i, err);
         }
         if (docs[i].vector == NULL) {
             continue;
@@ -98,8 +100,8 @@ enum cx_status vector__owner_admit(struct vector__claim stands, const struct cx_
         claim.dimension = claim.dimension == 0 ? docs[i].dimension : claim.dimension;
         if (docs[i].dimension != claim.dimension) {
             return cx_err_set(err, CX_CONFLICT,
-                              "a vector has %u dimensions, collection \"default\" has %u",
-                              docs[i].dimension, claim.dimension);
+                              "a vector has %u dimensions, collection \"%s\" has %u",
+                              docs[i].dimension, v->name, claim.dimension);
         }
     }
     *out = claim;
@@ -124,13 +126,15 @@ enum cx_status vector__owner_check_learned(struct vector__claim stands, struct v
                       claim.dimension);
 }
 
-static enum cx_status refuse_text(struct vector__claim stands, size_t at, struct cx_err *err)
+static enum cx_status refuse_text(const struct cx_vector *v, struct vector__claim stands, size_t at,
+                                  struct cx_err *err)
 {
     if (stands.owner == CX_OWNER_CLIENT) {
-        return cx_err_set(err, CX_CONFLICT,
-                          "collection \"default\" holds vectors that clients bring: document %zu "
-                          "needs a vector of %u dimensions",
-                          at + 1, stands.dimension);
+        return cx_err_set(
+            err, CX_CONFLICT,
+            "collection \"%s\" holds vectors that clients bring: document %zu needs a "
+            "vector of %u dimensions",
+            v->name, at + 1, stands.dimension);
     }
     return cx_err_set(err, CX_CONFLICT,
                       "document %zu has no vector, but the first one has: into an empty collection "
@@ -152,7 +156,7 @@ enum cx_status vector__owner_claim(const struct cx_vector *v, struct cx_db *db,
     if (status != CX_OK) {
         return status;
     }
-    cx_stmt_bind_int(s, 1, VECTOR__COLLECTION);
+    cx_stmt_bind_int(s, 1, v->id);
     cx_stmt_bind_text(s, 2, cx_str_of(client ? VECTOR__CLIENT : v->provider));
     cx_stmt_bind_text(s, 3, cx_str_of(client ? VECTOR__CLIENT : v->model));
     cx_stmt_bind_text(s, 4, cx_str_of(client ? of_client : v->fingerprint));

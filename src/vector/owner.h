@@ -19,8 +19,9 @@ enum cx_status vector__owner_read(const struct cx_vector *v, struct cx_db *db,
                                   struct vector__claim *out, struct cx_err *err);
 /* Whether these documents may come into a collection that `stands` so, and whose it is with them.
  * A document whose vector is still to be made has none. */
-enum cx_status vector__owner_admit(struct vector__claim stands, const struct cx_document *docs,
-                                   size_t count, struct vector__claim *out, struct cx_err *err);
+enum cx_status vector__owner_admit(const struct cx_vector *v, struct vector__claim stands,
+                                   const struct cx_document *docs, size_t count,
+                                   struct vector__claim *out, struct cx_err *err);
 /* How many dimensions the embedder's vectors have is for the embedder to say: CX_CONFLICT where only
  * vectors of clients would tell. */
 enum cx_status vector__owner_check_learned(struct vector__claim stands, struct vector__claim claim,

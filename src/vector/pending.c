@@ -22,7 +22,7 @@ enum cx_status cx_vector_pending(struct cx_vector *v, struct cx_db *db, int64_t 
                                  size_t bytes, struct cx_vector_pending *out, struct cx_err *err)
 {
     int64_t *ids = cx_alloc((limit + 1) * sizeof *ids);
-    const size_t count = find_ids(v, after, ids, limit);
+    const size_t count = vector__is_stored(v) ? find_ids(v, after, ids, limit) : 0;
     struct cx_vector_pending found = { .items = cx_alloc((count + 1) * sizeof *found.items) };
     struct cx_buf text;
     cx_buf_init(&text, TEXT_MAX);
@@ -158,6 +158,10 @@ enum cx_status cx_vector_fill(struct cx_vector *v, struct cx_db *db,
                               const float *vectors, unsigned dimension, size_t *filled,
                               struct cx_err *err)
 {
+    if (v->life != VECTOR__STORED) {
+        *filled = 0;
+        return CX_OK;
+    }
     enum cx_status status = check_dimension(v, dimension, err);
     if (status == CX_OK) {
         status = cx_db_begin(db, err);
@@ -209,8 +213,8 @@ static enum cx_status check_dimension(const struct cx_vector *v, unsigned dimens
     }
     if (v->index.pending > 0 && v->index.dimension != 0 && v->index.dimension != dimension) {
         return cx_err_set(err, CX_CONFLICT,
-                          "the vectors have %u dimensions, collection \"default\" has %u",
-                          dimension, v->index.dimension);
+                          "the vectors have %u dimensions, collection \"%s\" has %u", dimension,
+                          v->name, v->index.dimension);
     }
     return CX_OK;
 }
@@ -246,11 +250,11 @@ static enum cx_status learn_dimension(struct cx_vector *v, struct cx_db *db, str
     vector__index_set_dimension(next, f->dimension);
     f->next = next;
     const size_t bytes = vector__index_bytes_with(next, v->index.live) + v->index.extra_bytes;
-    if (bytes > v->index_bytes_max) {
+    if (bytes > vector__bytes_max(v)) {
         return cx_err_set(err, CX_OVERLOADED,
                           "the vectors would need more memory than the index "
                           "may take (%zu bytes)",
-                          v->index_bytes_max);
+                          v->store->memory.max);
     }
     const enum cx_status status = vector__index_reserve(next, v->index.live, err);
     const struct vector__claim claim = { CX_OWNER_EMBEDDER, f->dimension };

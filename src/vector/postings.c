@@ -10,6 +10,7 @@
 #define TEXT_BYTES_MAX ((size_t)UINT32_MAX) /* of the words of one document, each once */
 
 static void forget(struct vector__postings *p, struct vector__list **at);
+static void count_bytes(struct vector__postings *p, size_t before, size_t after);
 static void grow_buckets(struct vector__postings *p);
 static void grow_places(struct vector__words *words);
 static uint32_t *place_of(const struct vector__words *words, uint64_t hash, struct cx_str term);
@@ -63,7 +64,7 @@ void vector__postings_insert(struct vector__postings *p, struct vector__list *li
     list->next = *at;
     *at = list;
     p->list_count++;
-    atomic_fetch_add_explicit(&p->bytes, vector__list_bytes(list), memory_order_relaxed);
+    count_bytes(p, 0, vector__list_bytes(list));
 }
 
 void vector__postings_add(struct vector__postings *p, const struct vector__words *words,
@@ -87,8 +88,7 @@ void vector__postings_add(struct vector__postings *p, const struct vector__words
         }
         const size_t before = vector__list_bytes(list);
         vector__list_append(list, (struct vector__posting){ slot, epoch, (uint16_t)word->times });
-        atomic_fetch_add_explicit(&p->bytes, vector__list_bytes(list) - before,
-                                  memory_order_relaxed);
+        count_bytes(p, before, vector__list_bytes(list));
     }
 }
 
@@ -136,8 +136,16 @@ static void forget(struct vector__postings *p, struct vector__list **at)
     struct vector__list *list = *at;
     *at = list->next;
     p->list_count--;
-    atomic_fetch_sub_explicit(&p->bytes, vector__list_bytes(list), memory_order_relaxed);
+    count_bytes(p, vector__list_bytes(list), 0);
     vector__list_free(list);
+}
+
+static void count_bytes(struct vector__postings *p, size_t before, size_t after)
+{
+    atomic_fetch_add_explicit(&p->bytes, after - before, memory_order_relaxed);
+    if (p->total != NULL) {
+        atomic_fetch_add_explicit(p->total, after - before, memory_order_relaxed);
+    }
 }
 
 static void grow_buckets(struct vector__postings *p)

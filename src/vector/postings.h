@@ -45,6 +45,7 @@ struct vector__postings {
     bool off;         /* FTS5 does not agree with the documents: it is asked itself */
     uint64_t version; /* changes with every text: what was read before is not up to date */
     atomic_size_t bytes;
+    atomic_size_t *total; /* of all indexes together; NULL = nobody asks */
     atomic_uint_least64_t clock;
 };
 

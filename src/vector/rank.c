@@ -91,14 +91,14 @@ static enum cx_status check_query(const struct cx_vector *v, const struct vector
     }
     if (v->owner == CX_OWNER_CLIENT && !r->own_vector) {
         return cx_err_set(err, CX_CONFLICT,
-                          "collection \"default\" holds vectors that clients bring: the query "
-                          "needs one of %u dimensions",
-                          v->index.dimension);
+                          "collection \"%s\" holds vectors that clients bring: the query needs one "
+                          "of %u dimensions",
+                          v->name, v->index.dimension);
     }
     if (r->dimension != v->index.dimension) {
         return cx_err_set(err, CX_CONFLICT,
-                          "the query's vector has %u dimensions, collection \"default\" has %u",
-                          r->dimension, v->index.dimension);
+                          "the query's vector has %u dimensions, collection \"%s\" has %u",
+                          r->dimension, v->name, v->index.dimension);
     }
     return CX_OK;
 }

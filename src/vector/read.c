@@ -16,7 +16,6 @@ static json_t *time_json(int64_t wall_us);
 enum cx_status cx_vector_get(struct cx_vector *v, struct cx_db *db, struct cx_str doc_id,
                              json_t **out, struct cx_err *err)
 {
-    (void)v;
     struct cx_stmt *s = NULL;
     enum cx_status status =
         cx_db_prepare(db,
@@ -26,7 +25,7 @@ enum cx_status cx_vector_get(struct cx_vector *v, struct cx_db *db, struct cx_st
     if (status != CX_OK) {
         return status;
     }
-    cx_stmt_bind_int(s, 1, VECTOR__COLLECTION);
+    cx_stmt_bind_int(s, 1, v->id);
     cx_stmt_bind_text(s, 2, doc_id);
     bool row = false;
     status = cx_stmt_step(s, &row, err);
@@ -51,7 +50,6 @@ enum cx_status cx_vector_get(struct cx_vector *v, struct cx_db *db, struct cx_st
 enum cx_status cx_vector_list(struct cx_vector *v, struct cx_db *db, struct cx_str cursor,
                               size_t limit, json_t **out, struct cx_err *err)
 {
-    (void)v;
     struct cx_stmt *s = NULL;
     enum cx_status status =
         cx_db_prepare(db,
@@ -61,7 +59,7 @@ enum cx_status cx_vector_list(struct cx_vector *v, struct cx_db *db, struct cx_s
     if (status != CX_OK) {
         return status;
     }
-    cx_stmt_bind_int(s, 1, VECTOR__COLLECTION);
+    cx_stmt_bind_int(s, 1, v->id);
     cx_stmt_bind_text(s, 2, cursor.p != NULL ? cursor : CX_STR(""));
     /* One more than is shown tells whether there is a next page. */
     cx_stmt_bind_int(s, 3, limit < INT32_MAX ? (int64_t)limit + 1 : INT32_MAX);

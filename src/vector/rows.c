@@ -4,15 +4,14 @@
  */
 #include "rows.h"
 
-static enum cx_status add_keywords(struct cx_db *db, int64_t id, struct cx_str content,
-                                   struct cx_err *err);
-static enum cx_status drop_keywords(struct cx_db *db, int64_t id, struct cx_err *err);
+static enum cx_status add_keywords(const struct cx_vector *v, struct cx_db *db, int64_t id,
+                                   struct cx_str content, struct cx_err *err);
 static enum cx_status run_with_id(struct cx_db *db, const char *sql, int64_t id,
                                   struct cx_err *err);
 
-enum cx_status vector__row_find(struct cx_db *db, const struct cx_document *doc,
-                                const uint8_t hash[CX_SHA256_BYTES], struct vector__stored *out,
-                                struct cx_err *err)
+enum cx_status vector__row_find(const struct cx_vector *v, struct cx_db *db,
+                                const struct cx_document *doc, const uint8_t hash[CX_SHA256_BYTES],
+                                struct vector__stored *out, struct cx_err *err)
 {
     *out = (struct vector__stored){ 0 };
     struct cx_stmt *s = NULL;
@@ -24,7 +23,7 @@ enum cx_status vector__row_find(struct cx_db *db, const struct cx_document *doc,
     if (status != CX_OK) {
         return status;
     }
-    cx_stmt_bind_int(s, 1, VECTOR__COLLECTION);
+    cx_stmt_bind_int(s, 1, v->id);
     cx_stmt_bind_text(s, 2, doc->doc_id);
     status = cx_stmt_step(s, &out->found, err);
     if (status == CX_OK && out->found) {
@@ -60,7 +59,8 @@ enum cx_status vector__row_same_vector(struct cx_db *db, int64_t id, const float
     return status;
 }
 
-enum cx_status vector__row_insert(struct cx_db *db, const struct cx_document *doc,
+enum cx_status vector__row_insert(const struct cx_vector *v, struct cx_db *db,
+                                  const struct cx_document *doc,
                                   const uint8_t hash[CX_SHA256_BYTES], int64_t now_us, int64_t *id,
                                   struct cx_err *err)
 {
@@ -74,7 +74,7 @@ enum cx_status vector__row_insert(struct cx_db *db, const struct cx_document *do
     if (status != CX_OK) {
         return status;
     }
-    cx_stmt_bind_int(s, 1, VECTOR__COLLECTION);
+    cx_stmt_bind_int(s, 1, v->id);
     cx_stmt_bind_text(s, 2, doc->doc_id);
     cx_stmt_bind_text(s, 3, doc->uri.p != NULL ? doc->uri : CX_STR(""));
     cx_stmt_bind_text(s, 4, doc->summary);
@@ -87,14 +87,14 @@ enum cx_status vector__row_insert(struct cx_db *db, const struct cx_document *do
         return status;
     }
     *id = cx_db_last_rowid(db);
-    return add_keywords(db, *id, doc->content, err);
+    return add_keywords(v, db, *id, doc->content, err);
 }
 
-enum cx_status vector__row_update_content(struct cx_db *db, const struct cx_document *doc,
-                                          int64_t id, const uint8_t hash[CX_SHA256_BYTES],
-                                          struct cx_err *err)
+enum cx_status vector__row_update_content(const struct cx_vector *v, struct cx_db *db,
+                                          const struct cx_document *doc, int64_t id,
+                                          const uint8_t hash[CX_SHA256_BYTES], struct cx_err *err)
 {
-    enum cx_status status = drop_keywords(db, id, err);
+    enum cx_status status = run_with_id(db, v->fulltext.remove, id, err);
     struct cx_stmt *s = NULL;
     if (status == CX_OK) {
         status = cx_db_prepare(
@@ -107,7 +107,7 @@ enum cx_status vector__row_update_content(struct cx_db *db, const struct cx_docu
     cx_stmt_bind_text(s, 2, doc->content.p != NULL ? doc->content : CX_STR(""));
     cx_stmt_bind_blob(s, 3, hash, CX_SHA256_BYTES);
     status = cx_stmt_run(s, err);
-    return status == CX_OK ? add_keywords(db, id, doc->content, err) : status;
+    return status == CX_OK ? add_keywords(v, db, id, doc->content, err) : status;
 }
 
 enum cx_status vector__row_update_fields(struct cx_db *db, const struct cx_document *doc,
@@ -172,8 +172,8 @@ enum cx_status vector__row_waits(struct cx_db *db, int64_t id, const uint8_t has
     return status;
 }
 
-enum cx_status vector__row_delete(struct cx_db *db, struct cx_str doc_id, int64_t *id,
-                                  struct cx_err *err)
+enum cx_status vector__row_delete(const struct cx_vector *v, struct cx_db *db, struct cx_str doc_id,
+                                  int64_t *id, struct cx_err *err)
 {
     struct cx_stmt *s = NULL;
     enum cx_status status = cx_db_prepare(
@@ -181,7 +181,7 @@ enum cx_status vector__row_delete(struct cx_db *db, struct cx_str doc_id, int64_
     if (status != CX_OK) {
         return status;
     }
-    cx_stmt_bind_int(s, 1, VECTOR__COLLECTION);
+    cx_stmt_bind_int(s, 1, v->id);
     cx_stmt_bind_text(s, 2, doc_id);
     bool row = false;
     status = cx_stmt_step(s, &row, err);
@@ -190,40 +190,38 @@ enum cx_status vector__row_delete(struct cx_db *db, struct cx_str doc_id, int64_
     }
     const int64_t found = cx_stmt_int(s, 0);
     cx_stmt_reset(s);
-    status = drop_keywords(db, found, err);
-    if (status == CX_OK) {
-        status = vector__row_drop_vector(db, found, err);
-    }
-    if (status == CX_OK) {
-        status = run_with_id(db, "DELETE FROM documents WHERE id = ?1", found, err);
-    }
+    status = vector__row_remove(db, &v->fulltext, found, err);
     if (status == CX_OK) {
         *id = found;
     }
     return status;
 }
 
-static enum cx_status add_keywords(struct cx_db *db, int64_t id, struct cx_str content,
-                                   struct cx_err *err)
+/* The keyword index must be told exactly what it was told when the document came. */
+enum cx_status vector__row_remove(struct cx_db *db, const struct vector__fulltext *fulltext,
+                                  int64_t id, struct cx_err *err)
+{
+    enum cx_status status = run_with_id(db, fulltext->remove, id, err);
+    if (status == CX_OK) {
+        status = vector__row_drop_vector(db, id, err);
+    }
+    if (status == CX_OK) {
+        status = run_with_id(db, "DELETE FROM documents WHERE id = ?1", id, err);
+    }
+    return status;
+}
+
+static enum cx_status add_keywords(const struct cx_vector *v, struct cx_db *db, int64_t id,
+                                   struct cx_str content, struct cx_err *err)
 {
     struct cx_stmt *s = NULL;
-    const enum cx_status status =
-        cx_db_prepare(db, "INSERT INTO documents_fts (rowid, content) VALUES (?1, ?2)", &s, err);
+    const enum cx_status status = cx_db_prepare(db, v->fulltext.add, &s, err);
     if (status != CX_OK) {
         return status;
     }
     cx_stmt_bind_int(s, 1, id);
     cx_stmt_bind_text(s, 2, content.p != NULL ? content : CX_STR(""));
     return cx_stmt_run(s, err);
-}
-
-/* The keyword index must be told exactly what it was told when the document came. */
-static enum cx_status drop_keywords(struct cx_db *db, int64_t id, struct cx_err *err)
-{
-    return run_with_id(db,
-                       "INSERT INTO documents_fts (documents_fts, rowid, content)"
-                       " SELECT 'delete', id, content FROM documents WHERE id = ?1",
-                       id, err);
 }
 
 static enum cx_status run_with_id(struct cx_db *db, const char *sql, int64_t id, struct cx_err *err)

@@ -20,19 +20,20 @@ struct vector__stored {
     int64_t id;
 };
 
-enum cx_status vector__row_find(struct cx_db *db, const struct cx_document *doc,
-                                const uint8_t hash[CX_SHA256_BYTES], struct vector__stored *out,
-                                struct cx_err *err);
+enum cx_status vector__row_find(const struct cx_vector *v, struct cx_db *db,
+                                const struct cx_document *doc, const uint8_t hash[CX_SHA256_BYTES],
+                                struct vector__stored *out, struct cx_err *err);
 /* *same: whether this vector is the one that is stored, byte for byte. */
 enum cx_status vector__row_same_vector(struct cx_db *db, int64_t id, const float *vector,
                                        unsigned dimension, bool *same, struct cx_err *err);
 /* Without its vector. */
-enum cx_status vector__row_insert(struct cx_db *db, const struct cx_document *doc,
+enum cx_status vector__row_insert(const struct cx_vector *v, struct cx_db *db,
+                                  const struct cx_document *doc,
                                   const uint8_t hash[CX_SHA256_BYTES], int64_t now_us, int64_t *id,
                                   struct cx_err *err);
-enum cx_status vector__row_update_content(struct cx_db *db, const struct cx_document *doc,
-                                          int64_t id, const uint8_t hash[CX_SHA256_BYTES],
-                                          struct cx_err *err);
+enum cx_status vector__row_update_content(const struct cx_vector *v, struct cx_db *db,
+                                          const struct cx_document *doc, int64_t id,
+                                          const uint8_t hash[CX_SHA256_BYTES], struct cx_err *err);
 /* uri, summary, metadata and the time. */
 enum cx_status vector__row_update_fields(struct cx_db *db, const struct cx_document *doc,
                                          int64_t id, int64_t now_us, struct cx_err *err);
@@ -44,7 +45,11 @@ enum cx_status vector__row_drop_vector(struct cx_db *db, int64_t id,
 enum cx_status vector__row_waits(struct cx_db *db, int64_t id, const uint8_t hash[CX_SHA256_BYTES],
                                  bool *waits, struct cx_err *err) CX_MUST_CHECK;
 /* *id: 0 where there is no such document. */
-enum cx_status vector__row_delete(struct cx_db *db, struct cx_str doc_id, int64_t *id,
-                                  struct cx_err *err);
+enum cx_status vector__row_delete(const struct cx_vector *v, struct cx_db *db, struct cx_str doc_id,
+                                  int64_t *id, struct cx_err *err);
+
+/* A document of a collection whose keyword index this is. */
+enum cx_status vector__row_remove(struct cx_db *db, const struct vector__fulltext *fulltext,
+                                  int64_t id, struct cx_err *err) CX_MUST_CHECK;
 
 #endif

@@ -155,7 +155,7 @@ static enum cx_status rank(struct run *run, const struct vector__ranking *rankin
     for (bool again = true; again && status == CX_OK;) {
         const bool by_fts5 = run->keywords.by_fts5;
         if (by_fts5) {
-            status = vector__keywords_ask_fts5(&run->keywords, run->db, err);
+            status = vector__keywords_ask_fts5(&run->keywords, run->v, run->db, err);
         }
         if (status == CX_OK) {
             status = vector__rank(run->v, ranking, run->candidate_max, run->candidates,

@@ -15,7 +15,7 @@ static bool first_varint(struct cx_str blob, uint64_t *out);
 enum cx_status vector__load_lengths(struct cx_vector *v, struct cx_db *db, struct cx_err *err)
 {
     struct cx_stmt *s = NULL;
-    enum cx_status status = cx_db_prepare(db, "SELECT id, sz FROM documents_fts_docsize", &s, err);
+    enum cx_status status = cx_db_prepare(db, v->fulltext.lengths, &s, err);
     if (status != CX_OK) {
         return status;
     }

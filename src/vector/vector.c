@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The vector store as a whole: opening (whose collection is it, every vector into memory), freeing,
- * figures. Owns the index.
+ * One collection as a whole: reading it (whose is it, every vector into memory), freeing, figures. Owns
+ * its index.
  */
 #include "vector_internal.h"
 
@@ -14,53 +14,59 @@
 #include "owner.h"
 
 static enum cx_status find_owner(struct cx_vector *v, struct cx_db *db, struct cx_err *err);
-static enum cx_status load(struct cx_vector *v, struct cx_db *db, struct cx_err *err);
+static enum cx_status load_rows(struct cx_vector *v, struct cx_db *db, struct cx_err *err);
 static enum cx_status load_row(struct cx_vector *v, const struct cx_stmt *s, struct cx_err *err);
+static void note_totals(struct cx_vector *v, size_t documents, size_t pending, size_t bytes);
 
-enum cx_status cx_vector_open(struct cx_db *db, const struct cx_vector_options *options,
-                              struct cx_vector **out, struct cx_err *err)
+struct cx_vector *vector__new(struct cx_vector_store *store, struct cx_str name)
 {
     struct cx_vector *v = cx_alloc(sizeof *v);
-    v->provider = cx_strdup(options->provider);
-    v->model = cx_strdup(options->model);
-    v->fingerprint = cx_strdup(options->fingerprint);
-    v->dimension = options->dimension;
-    v->index_bytes_max = options->index_bytes_max;
-    cx_random_bytes(v->facet_key.bytes, sizeof v->facet_key.bytes);
+    v->store = store;
+    v->name = cx_strndup(name.p, name.len);
+    v->provider = store->provider;
+    v->model = store->model;
+    v->fingerprint = store->fingerprint;
+    v->dimension = store->dimension;
+    v->facet_key = store->facet_key;
     v->kernel = vector__kernel_best();
-    v->documents = cx_metrics_series(CX_M_VECTOR_DOCUMENTS, "");
-    v->pending = cx_metrics_series(CX_M_VECTOR_PENDING, "");
-    v->index_bytes = cx_metrics_series(CX_M_VECTOR_INDEX_BYTES, "");
     v->scan_seconds = cx_metrics_series(CX_M_VECTOR_SCAN, "");
     vector__index_init(&v->index);
-    v->index.bytes_max = options->index_bytes_max;
+    vector__index_share(&v->index, &store->memory);
+    vector__index_set_dimension(&v->index, store->dimension);
+    atomic_store_explicit(&v->figure_claim, store->dimension, memory_order_relaxed);
+    return v;
+}
+
+enum cx_status vector__load(struct cx_vector *v, struct cx_db *db, struct cx_err *err)
+{
     vector__index_open_file(&v->index, cx_db_path(db));
     enum cx_status status = find_owner(v, db, err);
     if (status == CX_OK) {
-        status = load(v, db, err);
+        status = load_rows(v, db, err);
     }
     if (status == CX_OK) {
         status = vector__load_lengths(v, db, err);
     }
-    if (status != CX_OK) {
-        cx_vector_free(&v);
-        return status;
+    if (status == CX_OK) {
+        vector__update_figures(v);
     }
-    vector__update_figures(v);
-    *out = v;
-    return CX_OK;
+    return status;
 }
 
-void cx_vector_free(struct cx_vector **v)
+void cx_vector_free(struct cx_vector **at)
 {
-    if (*v != NULL) {
-        vector__index_free(&(*v)->index);
-        free((*v)->provider);
-        free((*v)->model);
-        free((*v)->fingerprint);
-        free(*v);
-        *v = NULL;
+    struct cx_vector *v = *at;
+    if (v == NULL) {
+        return;
     }
+    *at = NULL;
+    if (v->life == VECTOR__GONE) {
+        vector__store_forget(v);
+    }
+    vector__forget_figures(v);
+    vector__index_free(&v->index);
+    free(v->name);
+    free(v);
 }
 
 void cx_vector_figures(const struct cx_vector *v, struct cx_vector_figures *out)
@@ -79,22 +85,41 @@ void cx_vector_figures(const struct cx_vector *v, struct cx_vector_figures *out)
 void vector__update_figures(struct cx_vector *v)
 {
     vector__index_flush(&v->index);
-    const size_t bytes = vector__index_bytes_with(&v->index, 0);
-    atomic_store_explicit(&v->figure_documents, v->index.live, memory_order_relaxed);
-    atomic_store_explicit(&v->figure_pending, v->index.pending, memory_order_relaxed);
-    atomic_store_explicit(&v->figure_bytes, bytes, memory_order_relaxed);
     atomic_store_explicit(&v->figure_claim, (uint64_t)v->owner << 32 | v->index.dimension,
                           memory_order_relaxed);
-    cx_gauge_set(v->documents, (double)v->index.live);
-    cx_gauge_set(v->pending, (double)v->index.pending);
+    note_totals(v, v->index.live, v->index.pending, vector__index_bytes_with(&v->index, 0));
+}
+
+void vector__forget_figures(struct cx_vector *v)
+{
+    note_totals(v, 0, 0, 0);
+}
+
+static void note_totals(struct cx_vector *v, size_t documents, size_t pending, size_t bytes)
+{
+    struct cx_vector_store *store = v->store;
+    const size_t had =
+        atomic_exchange_explicit(&v->figure_documents, documents, memory_order_relaxed);
+    const size_t had_pending =
+        atomic_exchange_explicit(&v->figure_pending, pending, memory_order_relaxed);
+    atomic_store_explicit(&v->figure_bytes, bytes, memory_order_relaxed);
+    vector__index_note(&v->index, bytes);
+    cx_gauge_set(store->documents_gauge,
+                 (double)(atomic_fetch_add_explicit(&store->documents, documents - had,
+                                                    memory_order_relaxed) +
+                          documents - had));
+    cx_gauge_set(store->pending_gauge,
+                 (double)(atomic_fetch_add_explicit(&store->pending, pending - had_pending,
+                                                    memory_order_relaxed) +
+                          pending - had_pending));
     vector__note_bytes(v);
 }
 
 void vector__note_bytes(struct cx_vector *v)
 {
-    struct cx_vector_figures figures;
-    cx_vector_figures(v, &figures);
-    cx_gauge_set(v->index_bytes, (double)figures.index_bytes);
+    struct cx_vector_store_figures figures;
+    cx_vector_store_figures(v->store, &figures);
+    cx_gauge_set(v->store->index_bytes_gauge, (double)figures.index_bytes);
 }
 
 enum cx_status vector__parse_metadata(struct cx_str text, json_t **out, struct cx_err *err)
@@ -138,10 +163,6 @@ bool vector__copy_unit(float *dst, const void *src, unsigned dimension)
 
 static enum cx_status find_owner(struct cx_vector *v, struct cx_db *db, struct cx_err *err)
 {
-    if (v->dimension > VECTOR__DIMENSION_MAX) {
-        return cx_err_set(err, CX_INVALID, "vectors can have at most %d dimensions",
-                          VECTOR__DIMENSION_MAX);
-    }
     struct vector__claim claim;
     const enum cx_status status = vector__owner_read(v, db, &claim, err);
     if (status == CX_OK) {
@@ -151,7 +172,7 @@ static enum cx_status find_owner(struct cx_vector *v, struct cx_db *db, struct c
     return status;
 }
 
-static enum cx_status load(struct cx_vector *v, struct cx_db *db, struct cx_err *err)
+static enum cx_status load_rows(struct cx_vector *v, struct cx_db *db, struct cx_err *err)
 {
     struct cx_stmt *s = NULL;
     enum cx_status status =
@@ -162,7 +183,7 @@ static enum cx_status load(struct cx_vector *v, struct cx_db *db, struct cx_err 
     if (status != CX_OK) {
         return status;
     }
-    cx_stmt_bind_int(s, 1, VECTOR__COLLECTION);
+    cx_stmt_bind_int(s, 1, v->id);
     bool row = true;
     while ((status = cx_stmt_step(s, &row, err)) == CX_OK && row) {
         status = load_row(v, s, err);
@@ -202,11 +223,12 @@ static enum cx_status load_row(struct cx_vector *v, const struct cx_stmt *s, str
                CX_S("doc_id", entry.doc_id));
         memset(entry.vector, 0, dimension * sizeof(float));
     }
-    if (vector__index_bytes_with(&v->index, 1) + vector__entry_bytes(&entry) > v->index_bytes_max) {
+    if (vector__index_bytes_with(&v->index, 1) + vector__entry_bytes(&entry) >
+        vector__bytes_max(v)) {
         vector__entry_free(&entry);
         return cx_err_set(err, CX_OVERLOADED,
                           "the stored vectors need more memory than the index may take (%zu bytes)",
-                          v->index_bytes_max);
+                          v->store->memory.max);
     }
     status = vector__index_reserve(&v->index, 1, err);
     if (status != CX_OK) {

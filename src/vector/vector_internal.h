@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the files of vector share: the store, its figures, the checks of a vector.
+ * What the files of vector share: the store and its collections, their figures, the checks of a vector.
  */
 #ifndef CORTEX_VECTOR_INTERNAL_H
 #define CORTEX_VECTOR_INTERNAL_H
@@ -9,38 +9,101 @@
 
 #include "cortex/vector.h"
 #include "filter.h"
+#include "fulltext.h"
 #include "index.h"
 #include "kernel.h"
 
 struct cx_series;
 
 #define VECTOR__DIMENSION_MAX 65536
-#define VECTOR__COLLECTION 1    /* the row of "default" in collections */
+#define VECTOR__DEFAULT "default"
 #define VECTOR__CLIENT "client" /* provider and model of vectors that clients bring */
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
                "vectors are stored as they lie in memory");
 
-struct cx_vector {
+struct cx_vector_store {
     char *provider;
     char *model;
     char *fingerprint;
     unsigned dimension; /* of the configured model; 0 = learned from its first vector */
-    size_t index_bytes_max;
+    size_t collections_max;
+    struct vector__memory memory;
+    struct vector__facet_key facet_key;
+    pthread_mutex_t mutex;    /* guards the table, and who holds what; for moments only */
+    struct cx_vector **items; /* by name, but for those that are deleted */
+    size_t count;             /* those that no document has come into included */
+    struct cx_vector **gone;  /* deleted, but somebody holds them */
+    size_t gone_count;
+    atomic_size_t collections;
+    atomic_size_t documents;
+    atomic_size_t pending;
+    int64_t *dropped; /* the write lane's: deleted collections whose rows are still there */
+    size_t dropped_count;
+    struct cx_series *collections_gauge;
+    struct cx_series *documents_gauge;
+    struct cx_series *pending_gauge;
+    struct cx_series *index_bytes_gauge;
+    struct cx_series *dropped_gauge;
+};
+
+/* Where a collection is in its life. */
+enum vector__life {
+    VECTOR__NEW,    /* no document has come yet: in the table, but not in the database */
+    VECTOR__STORED, /* in both */
+    VECTOR__GONE,   /* deleted: in neither, but somebody holds it */
+};
+
+struct cx_vector {
+    struct cx_vector_store *store;
+    int64_t id; /* of its row in collections; 0 = none */
+    char *name;
+    enum vector__life life; /* changed under the store's mutex */
+    unsigned holders;       /* under the same */
+    const char *provider;   /* the store's */
+    const char *model;
+    const char *fingerprint;
+    unsigned dimension;         /* of the configured model; 0 = learned from its first vector */
     enum cx_vector_owner owner; /* changed with the index, under its lock */
     struct vector__facet_key facet_key;
     struct vector__kernel kernel;
     struct vector__index index;
+    struct vector__fulltext fulltext;
     atomic_size_t figure_documents;
     atomic_size_t figure_pending;
     atomic_size_t figure_bytes;
     atomic_uint_least64_t figure_claim; /* owner << 32 | dimension: always of one time */
-    struct cx_series *documents;
-    struct cx_series *pending;
-    struct cx_series *index_bytes;
     struct cx_series *scan_seconds;
 };
 
+/* ---- collections.c ---- */
+
+/* Without documents, in no table. */
+struct cx_vector *vector__new(struct cx_vector_store *store, struct cx_str name);
+/* The writing of the first documents, as a part of the caller's transaction: its row, its keyword
+ * index; and afterwards, if all went well. */
+enum cx_status vector__store_begin(struct cx_vector *v, struct cx_db *db,
+                                   struct cx_err *err) CX_MUST_CHECK;
+void vector__store_done(struct cx_vector *v);
+void vector__store_undo(struct cx_vector *v);
+bool vector__is_stored(struct cx_vector *v);
+/* A deleted collection is about to be freed. */
+void vector__store_forget(struct cx_vector *v);
+/* What the indexes of all collections together leave this one. */
+size_t vector__bytes_max(const struct cx_vector *v);
+
+/* ---- sweep.c ---- */
+
+/* A collection's rows are to be removed. */
+void vector__note_dropped(struct cx_vector_store *store, int64_t id);
+
+/* ---- vector.c ---- */
+
+/* A collection that is in the database, with its documents. */
+enum cx_status vector__load(struct cx_vector *v, struct cx_db *db,
+                            struct cx_err *err) CX_MUST_CHECK;
+/* From now on nothing of it counts. */
+void vector__forget_figures(struct cx_vector *v);
 /* After a change of the index; the write lane. */
 void vector__update_figures(struct cx_vector *v);
 /* After a change of its postings; any thread. */

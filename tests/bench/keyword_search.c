@@ -158,15 +158,19 @@ int main(int argc, char **argv)
                                                     cx_vector_migration_count };
     must(cx_store_open(&store_options, &store, &err), &err);
     struct cx_db *db = cx_store_writer(store);
+    struct cx_vector_store *vectors = NULL;
     struct cx_vector *v = NULL;
     const struct cx_vector_options options = { "bench", "drawn", "x", DIMENSION, (size_t)1 << 36 };
-    must(cx_vector_open(db, &options, &v, &err), &err);
+    must(cx_vector_store_open(db, &options, &vectors, &err), &err);
+    must(cx_vector_find(vectors, CX_STR("default"), &v, &err), &err);
     uint64_t start_ns = cx_clock_mono_ns();
     fill(&w, v, db, passages);
     printf("%zu passages: filled in %.1f s", passages, seconds_since(start_ns));
-    cx_vector_free(&v);
+    (void)cx_vector_release(&v);
+    cx_vector_store_free(&vectors);
     start_ns = cx_clock_mono_ns();
-    must(cx_vector_open(db, &options, &v, &err), &err);
+    must(cx_vector_store_open(db, &options, &vectors, &err), &err);
+    must(cx_vector_find(vectors, CX_STR("default"), &v, &err), &err);
     printf(", opened in %.2f s\n", seconds_since(start_ns));
 
     struct cx_db *reader = cx_store_reader(store);
@@ -231,7 +235,8 @@ int main(int argc, char **argv)
            spent[0] / spent[1], differences == 0 ? "same scores" : "NOT THE SAME");
     printf("index %.1f MiB\n", (double)figures.index_bytes / 1048576);
     cx_store_return(store, reader);
-    cx_vector_free(&v);
+    (void)cx_vector_release(&v);
+    cx_vector_store_free(&vectors);
     cx_store_close(&store);
     unlink(path);
     free(w.sums);

@@ -116,10 +116,12 @@ int main(int argc, char **argv)
                                                     cx_vector_migration_count };
     must(cx_store_open(&store_options, &store, &err), &err);
     struct cx_db *db = cx_store_writer(store);
+    struct cx_vector_store *vectors = NULL;
     struct cx_vector *v = NULL;
     const struct cx_vector_options options = { "builtin", "hashed-768", "x",
                                                CX_EMBED_BUILTIN_DIMENSION, (size_t)1 << 32 };
-    must(cx_vector_open(db, &options, &v, &err), &err);
+    must(cx_vector_store_open(db, &options, &vectors, &err), &err);
+    must(cx_vector_find(vectors, CX_STR("default"), &v, &err), &err);
 
     float *vectors = malloc(docs.count * CX_EMBED_BUILTIN_DIMENSION * sizeof(float));
     struct cx_document *put = calloc(docs.count, sizeof *put);
@@ -182,7 +184,8 @@ int main(int argc, char **argv)
                sum / (double)counted, counted, (double)embed_ns / 1e3 / (double)counted,
                (double)search_ns / 1e3 / (double)counted);
     }
-    cx_vector_free(&v);
+    (void)cx_vector_release(&v);
+    cx_vector_store_free(&vectors);
     cx_store_close(&store);
     unlink(path);
     return 0;

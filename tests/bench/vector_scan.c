@@ -315,17 +315,21 @@ int main(int argc, char **argv)
                                                     cx_vector_migration_count };
     must(cx_store_open(&store_options, &store, &err), &err);
     struct cx_db *db = cx_store_writer(store);
+    struct cx_vector_store *vectors = NULL;
     struct cx_vector *v = NULL;
     const struct cx_vector_options options = { "bench", "drawn", "x", (unsigned)w.dimension,
                                                (size_t)1 << 36 };
-    must(cx_vector_open(db, &options, &v, &err), &err);
+    must(cx_vector_store_open(db, &options, &vectors, &err), &err);
+    must(cx_vector_find(vectors, CX_STR("default"), &v, &err), &err);
     uint64_t start_ns = cx_clock_mono_ns();
     fill(&w, v, db, documents);
     printf("%zu x %zu, kernel %s: filled in %.1f s", documents, w.dimension,
            cx_vector_kernel_name(), (double)(cx_clock_mono_ns() - start_ns) / 1e9);
-    cx_vector_free(&v);
+    (void)cx_vector_release(&v);
+    cx_vector_store_free(&vectors);
     start_ns = cx_clock_mono_ns();
-    must(cx_vector_open(db, &options, &v, &err), &err);
+    must(cx_vector_store_open(db, &options, &vectors, &err), &err);
+    must(cx_vector_find(vectors, CX_STR("default"), &v, &err), &err);
     printf(", opened in %.2f s\n", (double)(cx_clock_mono_ns() - start_ns) / 1e9);
     float *floats = read_rows(v);
     measure_kernels(&w, v, floats, 20);
@@ -337,7 +341,8 @@ int main(int argc, char **argv)
     measure(&w, v, reader, queries, "the same, filter 10%", filter);
     json_decref(filter);
     cx_store_return(store, reader);
-    cx_vector_free(&v);
+    (void)cx_vector_release(&v);
+    cx_vector_store_free(&vectors);
     cx_store_close(&store);
     unlink(path);
     free(w.centres);

@@ -34,16 +34,17 @@ bool fixture_open_with(struct fixture *f, const char *fingerprint, unsigned dime
         .dimension = dimension,
         .index_bytes_max = bytes_max,
     };
-    if (cx_vector_open(f->db, &options, &f->v, err) != CX_OK) {
+    if (cx_vector_store_open(f->db, &options, &f->vectors, err) != CX_OK) {
         cx_store_close(&f->store);
         return false;
     }
-    return true;
+    return cx_vector_find(f->vectors, CX_STR("default"), &f->v, err) == CX_OK;
 }
 
 void fixture_close(struct fixture *f)
 {
-    cx_vector_free(&f->v);
+    EXPECT(cx_vector_release(&f->v) == NULL);
+    cx_vector_store_free(&f->vectors);
     if (f->store != NULL) {
         cx_store_close(&f->store);
     }

@@ -13,7 +13,8 @@
 struct fixture {
     struct cx_store *store;
     struct cx_db *db; /* the writer */
-    struct cx_vector *v;
+    struct cx_vector_store *vectors;
+    struct cx_vector *v; /* "default" */
     char path[512];
 };
 bool fixture_open(struct fixture *f);

@@ -58,7 +58,7 @@ static void expect_bm25(struct fixture *f, const char *query, bool by_lists)
     CX_CHECK(pthread_rwlock_rdlock(&f->v->index.lock) == 0);
     ok = ok && vector__keywords_score(&k, &f->v->index, &matches, &err) == CX_OK;
     EXPECT_INT(k.by_fts5, !by_lists);
-    ok = ok && vector__keywords_ask_fts5(&k, reader, &err) == CX_OK;
+    ok = ok && vector__keywords_ask_fts5(&k, f->v, reader, &err) == CX_OK;
     EXPECT(ok);
     if (k.found_count > 0) {
         qsort(k.found, k.found_count, sizeof *k.found, compare_found);

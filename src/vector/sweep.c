@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What deleted collections have left on the disk, removed a little at a time, so that nobody waits for
+ * it: first the documents, with their words and vectors, then what the keyword index keeps of them, then
+ * its table and the collection's row. A crash in between costs nothing: what is left has a name by which
+ * the next start knows it.
+ *
+ * Threads: the write lane.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "cortex/metrics.h"
+#include "rows.h"
+
+#define SLICE_NS UINT64_C(8000000) /* the commit comes on top */
+#define MERGE_PAGES 64
+#define SMALL_ROWS 200 /* of the keyword index: its table may go */
+
+static bool is_held(struct cx_vector_store *store, int64_t id);
+static size_t next_free(struct cx_vector_store *store);
+static enum cx_status sweep_documents(struct cx_db *db, const struct vector__fulltext *fulltext,
+                                      int64_t collection, bool *none, struct cx_err *err);
+static enum cx_status sweep_table(struct cx_db *db, const struct vector__fulltext *fulltext,
+                                  int64_t collection, bool *done, struct cx_err *err);
+static enum cx_status read_parts(struct cx_db *db, const struct vector__fulltext *fulltext,
+                                 uint8_t digest[CX_SHA256_BYTES], bool *small, struct cx_err *err);
+
+void vector__note_dropped(struct cx_vector_store *store, int64_t id)
+{
+    store->dropped =
+        cx_realloc_array(store->dropped, store->dropped_count + 1, sizeof *store->dropped);
+    store->dropped[store->dropped_count++] = id;
+    cx_gauge_set(store->dropped_gauge, (double)store->dropped_count);
+}
+
+enum cx_status cx_vector_sweep(struct cx_vector_store *store, struct cx_db *db, bool *more,
+                               struct cx_err *err)
+{
+    *more = false;
+    const size_t at = next_free(store);
+    if (at == store->dropped_count) {
+        return CX_OK;
+    }
+    const int64_t collection = store->dropped[at];
+    struct vector__fulltext *fulltext = cx_alloc(sizeof *fulltext);
+    vector__fulltext_init(fulltext, collection);
+    bool none = false;
+    bool done = false;
+    enum cx_status status = cx_db_begin(db, err);
+    if (status == CX_OK) {
+        status = sweep_documents(db, fulltext, collection, &none, err);
+        if (status == CX_OK && none) {
+            status = sweep_table(db, fulltext, collection, &done, err);
+        }
+        if (status == CX_OK) {
+            status = cx_db_commit(db, err);
+        }
+        if (status != CX_OK) {
+            cx_db_rollback(db);
+        }
+    }
+    free(fulltext);
+    if (status != CX_OK) {
+        return status;
+    }
+    if (done) {
+        store->dropped[at] = store->dropped[--store->dropped_count];
+        cx_gauge_set(store->dropped_gauge, (double)store->dropped_count);
+    }
+    *more = next_free(store) < store->dropped_count;
+    return CX_OK;
+}
+
+static bool is_held(struct cx_vector_store *store, int64_t id)
+{
+    bool held = false;
+    CX_CHECK(pthread_mutex_lock(&store->mutex) == 0);
+    for (size_t i = 0; i < store->gone_count; i++) {
+        held = held || store->gone[i]->id == id;
+    }
+    CX_CHECK(pthread_mutex_unlock(&store->mutex) == 0);
+    return held;
+}
+
+static size_t next_free(struct cx_vector_store *store)
+{
+    size_t at = 0;
+    while (at < store->dropped_count && is_held(store, store->dropped[at])) {
+        at++;
+    }
+    return at;
+}
+
+static enum cx_status sweep_documents(struct cx_db *db, const struct vector__fulltext *fulltext,
+                                      int64_t collection, bool *none, struct cx_err *err)
+{
+    const uint64_t end_ns = cx_clock_mono_ns() + SLICE_NS;
+    do {
+        struct cx_stmt *s = NULL;
+        enum cx_status status =
+            cx_db_prepare(db, "SELECT id FROM documents WHERE collection = ?1 LIMIT 1", &s, err);
+        if (status != CX_OK) {
+            return status;
+        }
+        cx_stmt_bind_int(s, 1, collection);
+        bool row = false;
+        status = cx_stmt_step(s, &row, err);
+        const int64_t id = status == CX_OK && row ? cx_stmt_int(s, 0) : 0;
+        cx_stmt_reset(s);
+        if (status == CX_OK && row) {
+            status = vector__row_remove(db, fulltext, id, err);
+        }
+        if (status != CX_OK) {
+            return status;
+        }
+        *none = !row;
+    } while (!*none && cx_clock_mono_ns() < end_ns);
+    return CX_OK;
+}
+
+/* The keyword index keeps the words of what is gone until it merges its parts; a table that is nearly
+ * empty is dropped in a moment. */
+static enum cx_status sweep_table(struct cx_db *db, const struct vector__fulltext *fulltext,
+                                  int64_t collection, bool *done, struct cx_err *err)
+{
+    uint8_t before[CX_SHA256_BYTES];
+    uint8_t after[CX_SHA256_BYTES];
+    bool small = false;
+    enum cx_status status = read_parts(db, fulltext, before, &small, err);
+    struct cx_stmt *s = NULL;
+    if (status == CX_OK && !small) {
+        status = cx_db_prepare(db, fulltext->merge, &s, err);
+        if (status == CX_OK) {
+            cx_stmt_bind_int(s, 1, -MERGE_PAGES);
+            status = cx_stmt_run(s, err);
+        }
+        if (status == CX_OK) {
+            status = read_parts(db, fulltext, after, &small, err);
+        }
+        if (status != CX_OK || (!small && memcmp(before, after, sizeof before) != 0)) {
+            return status;
+        }
+    }
+    if (status == CX_OK) {
+        status = cx_db_exec(db, fulltext->drop, err);
+    }
+    if (status == CX_OK) {
+        status = cx_db_prepare(db, "DELETE FROM collections WHERE id = ?1", &s, err);
+    }
+    if (status == CX_OK) {
+        cx_stmt_bind_int(s, 1, collection);
+        status = cx_stmt_run(s, err);
+    }
+    *done = status == CX_OK;
+    return status;
+}
+
+/* A digest of how the parts lie, and whether they are few. */
+static enum cx_status read_parts(struct cx_db *db, const struct vector__fulltext *fulltext,
+                                 uint8_t digest[CX_SHA256_BYTES], bool *small, struct cx_err *err)
+{
+    struct cx_stmt *s = NULL;
+    enum cx_status status = cx_db_prepare(db, fulltext->parts, &s, err);
+    if (status != CX_OK) {
+        return status;
+    }
+    cx_stmt_bind_int(s, 1, SMALL_ROWS);
+    bool row = false;
+    status = cx_stmt_step(s, &row, err);
+    if (status == CX_OK) {
+        CX_CHECK(row);
+        cx_sha256(cx_stmt_blob(s, 0), digest);
+        *small = cx_stmt_int(s, 1) < SMALL_ROWS;
+        cx_stmt_reset(s);
+    }
+    return status;
+}
