@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Bounds of dot products from coarse rows, and picking the rows that reach a cut. A row's bytes are
- * unsigned and the query's signed, as the instructions want them (vpdpbusd); all sums of products
- * are exact in 32 bits up to 65,536 dimensions.
+ * Products of coarse rows and queries in plain C and AVX2, and picking the rows that reach a cut. A row's
+ * half bytes are unsigned and the query's numbers signed, as the instructions want them; all sums of products
+ * are exact in 32 bits up to 65,536 dimensions, so that every kernel gives the same.
  */
 #include "coarse_kernel.h"
 
@@ -10,28 +10,54 @@
 #include <immintrin.h>
 #endif
 
-#define PIECE 64 /* divides a row */
+static int32_t product_plain(const uint8_t *plane, const int8_t *numbers, size_t stride);
 
-void vector__bound_plain(const struct vector__coarse_query *query,
-                         const struct vector__coarse_rows *rows, size_t count, float *out)
+/* The bound, of what a query's numbers give with the high plane. */
+static inline float finish(const struct vector__coarse_query *query,
+                           const struct vector__coarse_rows *rows, size_t i, int32_t product)
+{
+    return rows->scales[i] * (query->scale * 16.0F) * (float)(product - query->offset) +
+           query->reach * rows->errors[i];
+}
+
+void vector__bound_plain(const struct vector__coarse_query *const *queries, size_t query_count,
+                         const struct vector__coarse_rows *rows, size_t count, float *const *out)
 {
     for (size_t i = 0; i < count; i++) {
-        const uint8_t *row = rows->bytes + i * rows->stride;
-        int64_t sum = 0;
-        for (size_t j = 0; j < rows->stride; j += PIECE) {
-            /* Of a length that the compiler knows, and with a sum that fits in 32 bits: it may do
-             * many at once. */
-            const uint8_t *bytes = row + j;
-            const int16_t *numbers = query->numbers + j;
-            int32_t part = 0;
-            for (size_t k = 0; k < PIECE; k++) {
-                part += (int16_t)bytes[k] * numbers[k];
-            }
-            sum += part;
+        const uint8_t *row = rows->high + i * rows->stride;
+        for (size_t q = 0; q < query_count; q++) {
+            out[q][i] =
+                finish(queries[q], rows, i, product_plain(row, queries[q]->numbers, rows->stride));
         }
-        out[i] = rows->scales[i] * query->scale * (float)(sum - query->offset) +
-                 query->reach * rows->errors[i];
     }
+}
+
+void vector__fine_plain(const struct vector__coarse_query *query,
+                        const struct vector__coarse_rows *rows, const uint32_t *places,
+                        size_t count, int32_t *out)
+{
+    const size_t stride = rows->stride;
+    for (size_t i = 0; i < count; i++) {
+        const size_t at = places[i] * stride;
+        out[i] = 16 * (product_plain(rows->high + at, query->numbers, stride) - query->offset) +
+                 product_plain(rows->low + at, query->numbers, stride) - query->offset;
+    }
+}
+
+static int32_t product_plain(const uint8_t *plane, const int8_t *numbers, size_t stride)
+{
+    int32_t sum = 0;
+    for (size_t j = 0; j < stride; j += VECTOR__PIECE_BYTES) {
+        /* Of a length that the compiler knows: it may do many at once. */
+        const uint8_t *bytes = plane + j;
+        const int8_t *piece = numbers + 2 * j;
+        int32_t part = 0;
+        for (size_t k = 0; k < VECTOR__PIECE_BYTES; k++) {
+            part += (bytes[k] & 15) * piece[k] + (bytes[k] >> 4) * piece[VECTOR__PIECE_BYTES + k];
+        }
+        sum += part;
+    }
+    return sum;
 }
 
 size_t vector__pick_plain(const float *values, size_t count, float cut, uint32_t *out)
@@ -46,172 +72,71 @@ size_t vector__pick_plain(const float *values, size_t count, float cut, uint32_t
 
 #if defined(__x86_64__)
 
-#define VNNI __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,fma")))
 #define AVX512 __attribute__((target("avx512f")))
 #define AVX2 __attribute__((target("avx2,fma")))
-#define AHEAD_BYTES 4096 /* the processor's own prefetching ends with each page */
 
-/* The sums of four vectors, side by side. */
-VNNI static inline __m128i sums_of_four(__m512i a, __m512i b, __m512i c, __m512i d)
+AVX2 static inline __m256i load(const void *bytes)
 {
-    const __m512i ab = _mm512_add_epi32(_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
-    const __m512i cd = _mm512_add_epi32(_mm512_unpacklo_epi32(c, d), _mm512_unpackhi_epi32(c, d));
-    const __m512i all =
-        _mm512_add_epi32(_mm512_unpacklo_epi64(ab, cd), _mm512_unpackhi_epi64(ab, cd));
-    const __m256i half =
-        _mm256_add_epi32(_mm512_castsi512_si256(all), _mm512_extracti64x4_epi64(all, 1));
-    return _mm_add_epi32(_mm256_castsi256_si128(half), _mm256_extracti128_si256(half, 1));
+    return _mm256_load_si256(bytes);
 }
 
-/* Of four rows. */
-AVX2 static inline __m128 finish_four(const struct vector__coarse_query *query,
-                                      const struct vector__coarse_rows *rows, size_t i,
-                                      __m128i high, __m128i low)
+/* Half bytes are 15 at most: pairs of their products fit in 16 bits. */
+AVX2 static inline __m256i add_products(__m256i sum, __m256i halves, const int8_t *numbers)
 {
-    high = _mm_sub_epi32(high, _mm_set1_epi32(query->high_offset));
-    low = _mm_sub_epi32(low, _mm_set1_epi32(query->low_offset));
-    const __m128 sum =
-        _mm_fmadd_ps(_mm_set1_ps(128.0F), _mm_cvtepi32_ps(high), _mm_cvtepi32_ps(low));
-    const __m128 scales = _mm_mul_ps(_mm_loadu_ps(rows->scales + i), _mm_set1_ps(query->scale));
-    return _mm_fmadd_ps(scales, sum,
-                        _mm_mul_ps(_mm_set1_ps(query->reach), _mm_loadu_ps(rows->errors + i)));
+    const __m256i pairs = _mm256_maddubs_epi16(halves, load(numbers));
+    return _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
 }
 
-static inline float finish(const struct vector__coarse_query *query,
-                           const struct vector__coarse_rows *rows, size_t i, int32_t high,
-                           int32_t low)
+AVX2 static inline __m256i product_avx2(const uint8_t *plane, const int8_t *numbers, size_t stride)
 {
-    const float sum =
-        128.0F * (float)(high - query->high_offset) + (float)(low - query->low_offset);
-    return rows->scales[i] * query->scale * sum + query->reach * rows->errors[i];
+    const __m256i mask = _mm256_set1_epi8(15);
+    __m256i a = _mm256_setzero_si256();
+    __m256i b = a;
+    __m256i c = a;
+    __m256i d = a;
+    for (size_t j = 0; j < stride; j += VECTOR__PIECE_BYTES) {
+        const int8_t *piece = numbers + 2 * j;
+        const __m256i first = load(plane + j);
+        const __m256i second = load(plane + j + 32);
+        a = add_products(a, _mm256_and_si256(first, mask), piece);
+        b = add_products(b, _mm256_and_si256(second, mask), piece + 32);
+        c = add_products(c, _mm256_and_si256(_mm256_srli_epi16(first, 4), mask), piece + 64);
+        d = add_products(d, _mm256_and_si256(_mm256_srli_epi16(second, 4), mask), piece + 96);
+    }
+    return _mm256_add_epi32(_mm256_add_epi32(a, b), _mm256_add_epi32(c, d));
 }
 
-VNNI void vector__bound_vnni(const struct vector__coarse_query *query,
-                             const struct vector__coarse_rows *rows, size_t count, float *out)
+AVX2 static inline int32_t sum_of(__m256i v)
+{
+    __m128i half = _mm_add_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
+    half = _mm_add_epi32(half, _mm_shuffle_epi32(half, 0x4E));
+    half = _mm_add_epi32(half, _mm_shuffle_epi32(half, 0xB1));
+    return _mm_cvtsi128_si32(half);
+}
+
+AVX2 void vector__fine_avx2(const struct vector__coarse_query *query,
+                            const struct vector__coarse_rows *rows, const uint32_t *places,
+                            size_t count, int32_t *out)
 {
     const size_t stride = rows->stride;
-    size_t i = 0;
-    for (; i + 4 <= count; i += 4) {
-        const uint8_t *a = rows->bytes + i * stride;
-        const uint8_t *b = a + stride;
-        const uint8_t *c = b + stride;
-        const uint8_t *d = c + stride;
-        __m512i high_a = _mm512_setzero_si512();
-        __m512i high_b = high_a;
-        __m512i high_c = high_a;
-        __m512i high_d = high_a;
-        __m512i low_a = high_a;
-        __m512i low_b = high_a;
-        __m512i low_c = high_a;
-        __m512i low_d = high_a;
-        for (size_t j = 0; j < stride; j += 64) {
-            const __m512i high = _mm512_load_si512(query->high + j);
-            const __m512i low = _mm512_load_si512(query->low + j);
-            const __m512i row_a = _mm512_load_si512(a + j);
-            const __m512i row_b = _mm512_load_si512(b + j);
-            const __m512i row_c = _mm512_load_si512(c + j);
-            const __m512i row_d = _mm512_load_si512(d + j);
-            for (size_t row = 0; row < 4; row++) {
-                _mm_prefetch((const char *)(a + row * stride + j + AHEAD_BYTES), _MM_HINT_T0);
-            }
-            high_a = _mm512_dpbusd_epi32(high_a, row_a, high);
-            low_a = _mm512_dpbusd_epi32(low_a, row_a, low);
-            high_b = _mm512_dpbusd_epi32(high_b, row_b, high);
-            low_b = _mm512_dpbusd_epi32(low_b, row_b, low);
-            high_c = _mm512_dpbusd_epi32(high_c, row_c, high);
-            low_c = _mm512_dpbusd_epi32(low_c, row_c, low);
-            high_d = _mm512_dpbusd_epi32(high_d, row_d, high);
-            low_d = _mm512_dpbusd_epi32(low_d, row_d, low);
-        }
-        _mm_storeu_ps(out + i,
-                      finish_four(query, rows, i, sums_of_four(high_a, high_b, high_c, high_d),
-                                  sums_of_four(low_a, low_b, low_c, low_d)));
-    }
-    for (; i < count; i++) {
-        const uint8_t *row = rows->bytes + i * stride;
-        __m512i high = _mm512_setzero_si512();
-        __m512i low = high;
-        for (size_t j = 0; j < stride; j += 64) {
-            const __m512i bytes = _mm512_load_si512(row + j);
-            high = _mm512_dpbusd_epi32(high, bytes, _mm512_load_si512(query->high + j));
-            low = _mm512_dpbusd_epi32(low, bytes, _mm512_load_si512(query->low + j));
-        }
-        out[i] =
-            finish(query, rows, i, _mm512_reduce_add_epi32(high), _mm512_reduce_add_epi32(low));
+    for (size_t i = 0; i < count; i++) {
+        const size_t at = places[i] * stride;
+        const __m256i high = product_avx2(rows->high + at, query->numbers, stride);
+        const __m256i low = product_avx2(rows->low + at, query->numbers, stride);
+        out[i] = sum_of(_mm256_add_epi32(_mm256_slli_epi32(high, 4), low)) - 17 * query->offset;
     }
 }
 
-AVX2 static inline __m128i sums_of_four_avx2(__m256i a, __m256i b, __m256i c, __m256i d)
+AVX2 void vector__bound_avx2(const struct vector__coarse_query *const *queries, size_t query_count,
+                             const struct vector__coarse_rows *rows, size_t count,
+                             float *const *out)
 {
-    const __m256i all = _mm256_hadd_epi32(_mm256_hadd_epi32(a, b), _mm256_hadd_epi32(c, d));
-    return _mm_add_epi32(_mm256_castsi256_si128(all), _mm256_extracti128_si256(all, 1));
-}
-
-/* Bytes are widened first: vpmaddubsw would saturate. */
-AVX2 static inline __m256i row_of(const uint8_t *bytes)
-{
-    return _mm256_cvtepu8_epi16(_mm_load_si128((const __m128i *)(const void *)bytes));
-}
-
-AVX2 static inline __m256i query_of(const int8_t *bytes)
-{
-    return _mm256_cvtepi8_epi16(_mm_load_si128((const __m128i *)(const void *)bytes));
-}
-
-AVX2 static inline __m256i add_products(__m256i sum, __m256i row, __m256i query)
-{
-    return _mm256_add_epi32(sum, _mm256_madd_epi16(row, query));
-}
-
-AVX2 void vector__bound_avx2(const struct vector__coarse_query *query,
-                             const struct vector__coarse_rows *rows, size_t count, float *out)
-{
-    const size_t stride = rows->stride;
-    const __m256i zero = _mm256_setzero_si256();
-    size_t i = 0;
-    for (; i + 4 <= count; i += 4) {
-        const uint8_t *a = rows->bytes + i * stride;
-        const uint8_t *b = a + stride;
-        const uint8_t *c = b + stride;
-        const uint8_t *d = c + stride;
-        __m256i high_a = zero;
-        __m256i high_b = zero;
-        __m256i high_c = zero;
-        __m256i high_d = zero;
-        __m256i low_a = zero;
-        __m256i low_b = zero;
-        __m256i low_c = zero;
-        __m256i low_d = zero;
-        for (size_t j = 0; j < stride; j += 16) {
-            const __m256i high = query_of(query->high + j);
-            const __m256i low = query_of(query->low + j);
-            const __m256i row_a = row_of(a + j);
-            const __m256i row_b = row_of(b + j);
-            const __m256i row_c = row_of(c + j);
-            const __m256i row_d = row_of(d + j);
-            high_a = add_products(high_a, row_a, high);
-            low_a = add_products(low_a, row_a, low);
-            high_b = add_products(high_b, row_b, high);
-            low_b = add_products(low_b, row_b, low);
-            high_c = add_products(high_c, row_c, high);
-            low_c = add_products(low_c, row_c, low);
-            high_d = add_products(high_d, row_d, high);
-            low_d = add_products(low_d, row_d, low);
+    for (size_t i = 0; i < count; i++) {
+        const uint8_t *row = rows->high + i * rows->stride;
+        for (size_t q = 0; q < query_count; q++) {
+            const __m256i sums = product_avx2(row, queries[q]->numbers, rows->stride);
+            out[q][i] = finish(queries[q], rows, i, sum_of(sums));
         }
-        _mm_storeu_ps(out + i,
-                      finish_four(query, rows, i, sums_of_four_avx2(high_a, high_b, high_c, high_d),
-                                  sums_of_four_avx2(low_a, low_b, low_c, low_d)));
-    }
-    for (; i < count; i++) {
-        const uint8_t *row = rows->bytes + i * stride;
-        __m256i high = zero;
-        __m256i low = zero;
-        for (size_t j = 0; j < stride; j += 16) {
-            high = add_products(high, row_of(row + j), query_of(query->high + j));
-            low = add_products(low, row_of(row + j), query_of(query->low + j));
-        }
-        const __m128i sums = sums_of_four_avx2(high, low, zero, zero);
-        out[i] = finish(query, rows, i, _mm_extract_epi32(sums, 0), _mm_extract_epi32(sums, 1));
     }
 }
 

@@ -205,8 +205,8 @@ size_t vector__index_bytes_with(const struct vector__index *index, size_t added)
 {
     const size_t new_slots = added > index->free_count ? added - index->free_count : 0;
     const size_t row_bytes = index->stride * sizeof(float);
-    const size_t slot_bytes = (index->file.fd < 0 ? row_bytes : 0) + index->coarse_stride +
-                              2 * sizeof(float) + sizeof(uint32_t) + sizeof(uint16_t) +
+    const size_t slot_bytes = (index->file.fd < 0 ? row_bytes : 0) + 2 * index->coarse_stride +
+                              3 * sizeof(float) + sizeof(uint32_t) + sizeof(uint16_t) +
                               sizeof(struct vector__slot) + 2 * sizeof(struct vector__map_entry);
     const size_t fresh_bytes = index->file.fd < 0 ? 0 : index->fresh_count * row_bytes;
     return (index->slot_end + new_slots) * slot_bytes + fresh_bytes + index->extra_bytes;
@@ -217,9 +217,13 @@ static void set_row(struct vector__index *index, size_t at, float *vector)
 {
     struct vector__block *block = index->blocks[at / VECTOR__BLOCK_ROWS];
     const size_t i = at % VECTOR__BLOCK_ROWS;
-    vector__coarse_row(vector, index->dimension, index->coarse_stride,
-                       block->coarse + i * index->coarse_stride, &block->scales[i],
-                       &block->errors[i]);
+    uint8_t *high = block->coarse + i * index->coarse_stride;
+    const struct vector__coarse_row row =
+        vector__coarse_row(vector, index->dimension, index->coarse_stride, high,
+                           high + VECTOR__BLOCK_ROWS * index->coarse_stride);
+    block->scales[i] = row.scale;
+    block->errors[i] = row.error;
+    block->fine_errors[i] = row.fine_error;
     vector__index_set_fresh(index, at, vector);
 }
 
@@ -228,9 +232,13 @@ static void clear_row(struct vector__index *index, size_t at, float error)
 {
     struct vector__block *block = index->blocks[at / VECTOR__BLOCK_ROWS];
     const size_t i = at % VECTOR__BLOCK_ROWS;
-    memset(block->coarse + i * index->coarse_stride, VECTOR__COARSE_ZERO, index->coarse_stride);
+    uint8_t *high = block->coarse + i * index->coarse_stride;
+    memset(high, VECTOR__COARSE_ZERO, index->coarse_stride);
+    memset(high + VECTOR__BLOCK_ROWS * index->coarse_stride, VECTOR__COARSE_ZERO,
+           index->coarse_stride);
     block->scales[i] = 0;
     block->errors[i] = error;
+    block->fine_errors[i] = error;
     vector__index_set_fresh(index, at, block->slots[i].in_file ? VECTOR__WIPED : NULL);
 }
 
@@ -314,14 +322,14 @@ static void wish_huge_pages(const struct vector__index *index, size_t slab)
 /* Whole huge pages, unless it is less than one. */
 static size_t slab_bytes(const struct vector__index *index)
 {
-    const size_t bytes = index->slab_blocks * VECTOR__BLOCK_ROWS * index->coarse_stride;
+    const size_t bytes = index->slab_blocks * VECTOR__BLOCK_ROWS * 2 * index->coarse_stride;
     return bytes < HUGE_PAGE ? bytes : (bytes + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
 }
 
 static uint8_t *coarse_of_block(const struct vector__index *index, size_t block)
 {
     return index->slabs[block / index->slab_blocks] +
-           block % index->slab_blocks * VECTOR__BLOCK_ROWS * index->coarse_stride;
+           block % index->slab_blocks * VECTOR__BLOCK_ROWS * 2 * index->coarse_stride;
 }
 
 static size_t stride_of(unsigned dimension)
@@ -332,7 +340,7 @@ static size_t stride_of(unsigned dimension)
 /* So many that they fill huge pages, where that is not too much at once. */
 static size_t slab_blocks_of(size_t coarse_stride)
 {
-    const size_t block_bytes = VECTOR__BLOCK_ROWS * coarse_stride;
+    const size_t block_bytes = VECTOR__BLOCK_ROWS * 2 * coarse_stride;
     size_t blocks = 1;
     while (blocks * block_bytes % HUGE_PAGE != 0 && 2 * blocks * block_bytes <= SLAB_BYTES_MAX) {
         blocks *= 2;

@@ -32,12 +32,14 @@ struct vector__slot {
     bool in_file; /* its row, or what was one, has been written */
 };
 struct vector__block {
-    uint8_t *coarse; /* VECTOR__BLOCK_ROWS × coarse_stride, aligned to VECTOR__ALIGN; in a slab */
+    uint8_t *
+        coarse; /* two planes of VECTOR__BLOCK_ROWS × coarse_stride, the high one first; in a slab */
     /* Rows to be written, NULL where there is none: dimension floats, or VECTOR__WIPED where the one in
      * the file is to be overwritten with zeros. NULL = none in the block. */
     float **fresh;
     float scales[VECTOR__BLOCK_ROWS];
-    float errors[VECTOR__BLOCK_ROWS];     /* -INFINITY where no document is */
+    float errors[VECTOR__BLOCK_ROWS]; /* -INFINITY where no document is */
+    float fine_errors[VECTOR__BLOCK_ROWS];
     uint32_t lengths[VECTOR__BLOCK_ROWS]; /* words of the text */
     uint16_t epochs[VECTOR__BLOCK_ROWS];  /* of the slot's text (postings.h) */
     struct vector__slot slots[VECTOR__BLOCK_ROWS];
@@ -147,7 +149,12 @@ static inline struct vector__coarse_rows vector__index_coarse(const struct vecto
                                                               size_t block)
 {
     const struct vector__block *b = index->blocks[block];
-    return (struct vector__coarse_rows){ b->coarse, index->coarse_stride, b->scales, b->errors };
+    return (struct vector__coarse_rows){ b->coarse,
+                                         b->coarse + VECTOR__BLOCK_ROWS * index->coarse_stride,
+                                         index->coarse_stride,
+                                         b->scales,
+                                         b->errors,
+                                         b->fine_errors };
 }
 static inline uint32_t vector__index_length(const struct vector__index *index, size_t slot)
 {

@@ -23,10 +23,17 @@ struct vector__coarse_rows;
  * bits wherever it stands among others. */
 typedef void (*vector__dot_fn)(const float *query, const float *rows, size_t stride, size_t count,
                                float *out);
-/* out[i] + query->slack is not less than what any dot gives for row i. Every kernel gives the same
- * but for rounding, which is in the slack. */
-typedef void (*vector__bound_fn)(const struct vector__coarse_query *query,
-                                 const struct vector__coarse_rows *rows, size_t count, float *out);
+/* out[q][i] + queries[q]->slack is not less than what any dot gives for row i and query q: the coarse
+ * bound (coarse.h). The queries share one pass over the rows. Every kernel gives the same but for
+ * rounding, which is in the slack. */
+typedef void (*vector__bound_fn)(const struct vector__coarse_query *const *queries,
+                                 size_t query_count, const struct vector__coarse_rows *rows,
+                                 size_t count, float *const *out);
+/* out[i] = the product of the query's numbers and those of row places[i], from both planes. Every kernel
+ * gives the same. */
+typedef void (*vector__fine_fn)(const struct vector__coarse_query *query,
+                                const struct vector__coarse_rows *rows, const uint32_t *places,
+                                size_t count, int32_t *out);
 /* Writes the places where values[i] >= cut, ascending; returns how many. out: room for count. */
 typedef size_t (*vector__pick_fn)(const float *values, size_t count, float cut, uint32_t *out);
 
@@ -34,6 +41,7 @@ struct vector__kernel {
     const char *name;
     vector__dot_fn dot;
     vector__bound_fn bound;
+    vector__fine_fn fine;
     vector__pick_fn pick;
 };
 #define VECTOR__KERNELS_MAX 3

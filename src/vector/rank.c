@@ -171,7 +171,7 @@ static enum cx_status rank_semantic(const struct vector__scan *scan,
         return cx_err_set(err, CX_NO_MEMORY, "%s", cx_status_text(CX_NO_MEMORY));
     }
     struct vector__possibles possibles = { 0 };
-    vector__scan_cosines(scan, &floor, &possibles, NULL);
+    vector__scan_cosines(&(struct vector__pass){ scan, &floor, &possibles, NULL }, 1);
     score_possibles(scan, r, NULL, &possibles, best);
     vector__possibles_free(&possibles);
     vector__floor_free(&floor);
@@ -220,7 +220,7 @@ static enum cx_status find_cosine_max(const struct vector__scan *scan, struct fu
         return cx_err_set(err, CX_NO_MEMORY, "%s", cx_status_text(CX_NO_MEMORY));
     }
     struct vector__possibles possibles = { 0 };
-    vector__scan_cosines(scan, &floor, &possibles, fusion->uppers);
+    vector__scan_cosines(&(struct vector__pass){ scan, &floor, &possibles, fusion->uppers }, 1);
     vector__possibles_sort(&possibles);
     for (size_t i = 0; i < possibles.count; i++) {
         if (possibles.items[i].upper > fusion->cosine_max) {
@@ -275,9 +275,12 @@ static void consider(const struct vector__scan *scan, const struct fusion *fusio
     if (upper < floor->value || !vector__scan_passes(scan, vector__index_slot(scan->index, slot))) {
         return;
     }
-    const double lower = vector__scan_lower(scan, slot, bound);
-    vector__possibles_add(possibles, (uint32_t)slot, upper);
-    vector__floor_offer(floor, fused(keyword, lower, fusion->cosine_max));
+    const struct vector__range range = vector__scan_range(scan, slot);
+    const double fine = fused(keyword, range.upper, fusion->cosine_max);
+    if (fine >= floor->value) {
+        vector__possibles_add(possibles, (uint32_t)slot, fine);
+        vector__floor_offer(floor, fused(keyword, range.lower, fusion->cosine_max));
+    }
 }
 
 /* fusion: NULL for the cosine alone. */

@@ -9,7 +9,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define POSSIBLES_TIDIED 4096 /* from so many on they are gone through now and then */
+#define CHUNK_BLOCKS                                                                               \
+    16 /* are bounded before any is looked at: the floor begins with the best of them */
+#define CHUNK_ROWS ((size_t)CHUNK_BLOCKS * VECTOR__BLOCK_ROWS)
+
+static void bound_chunk(const struct vector__pass *passes, size_t count, size_t first, size_t rows,
+                        float *const *uppers);
+static void raise_floor(const struct vector__pass *pass, size_t first, size_t rows,
+                        const float *uppers);
+static void take_chunk(const struct vector__pass *pass, size_t first, size_t rows,
+                       const float *uppers);
+static bool is_candidate(const struct vector__scan *scan, size_t slot);
+static struct vector__range range_of(const struct vector__scan *scan, size_t slot, int32_t product);
 
 bool vector__floor_init(struct vector__floor *floor, size_t most, double least)
 {
@@ -100,6 +111,7 @@ enum cx_status vector__scan_init(struct vector__scan *scan, const struct cx_vect
     };
     scan->buffer = cx_alloc(sizeof *scan->buffer);
     scan->buffer->row = aligned_alloc(VECTOR__ALIGN, v->index.stride * sizeof(float));
+    scan->uppers = malloc(CHUNK_ROWS * sizeof *scan->uppers);
     if (query == NULL) {
         scan->zeros = aligned_alloc(VECTOR__ALIGN, v->index.stride * sizeof *scan->zeros);
         scan->query = scan->zeros;
@@ -108,7 +120,7 @@ enum cx_status vector__scan_init(struct vector__scan *scan, const struct cx_vect
         memset(scan->zeros, 0, v->index.stride * sizeof *scan->zeros);
     }
     /* The padded query: the dimension may not be known yet. */
-    if (scan->query == NULL || scan->buffer->row == NULL ||
+    if (scan->query == NULL || scan->buffer->row == NULL || scan->uppers == NULL ||
         !vector__coarse_query_init(&scan->coarse, scan->query, (unsigned)v->index.stride)) {
         return cx_err_set(err, CX_NO_MEMORY, "%s", cx_status_text(CX_NO_MEMORY));
     }
@@ -119,41 +131,119 @@ void vector__scan_free(struct vector__scan *scan)
 {
     vector__coarse_query_free(&scan->coarse);
     free(scan->zeros);
+    free(scan->uppers);
     free(scan->buffer->row);
     free(scan->buffer);
 }
 
-void vector__scan_cosines(const struct vector__scan *scan, struct vector__floor *floor,
-                          struct vector__possibles *out, float *uppers)
+void vector__scan_cosines(const struct vector__pass *passes, size_t count)
 {
-    float block_uppers[VECTOR__BLOCK_ROWS];
-    uint32_t picked[VECTOR__BLOCK_ROWS];
-    const size_t end = scan->index->slot_end;
-    size_t tidy_at = POSSIBLES_TIDIED;
-    for (size_t first = 0; first < end; first += VECTOR__BLOCK_ROWS) {
-        if (out->count > tidy_at) {
-            vector__possibles_cut(out, floor->value);
-            tidy_at = 2 * out->count > POSSIBLES_TIDIED ? 2 * out->count : POSSIBLES_TIDIED;
+    CX_CHECK(count >= 1 && count <= VECTOR__PASSES_MAX);
+    const size_t end = passes[0].scan->index->slot_end;
+    for (size_t first = 0; first < end; first += CHUNK_ROWS) {
+        const size_t rows = end - first < CHUNK_ROWS ? end - first : CHUNK_ROWS;
+        float *uppers[VECTOR__PASSES_MAX];
+        for (size_t i = 0; i < count; i++) {
+            uppers[i] =
+                passes[i].uppers != NULL ? passes[i].uppers + first : passes[i].scan->uppers;
         }
-        const size_t count = end - first < VECTOR__BLOCK_ROWS ? end - first : VECTOR__BLOCK_ROWS;
-        const struct vector__coarse_rows rows =
-            vector__index_coarse(scan->index, first / VECTOR__BLOCK_ROWS);
-        float *values = uppers != NULL ? uppers + first : block_uppers;
-        scan->kernel.bound(&scan->coarse, &rows, count, values);
-        const size_t n =
-            scan->kernel.pick(values, count, vector__scan_cut(scan, floor->value), picked);
-        for (size_t i = 0; i < n; i++) {
-            const size_t slot = first + picked[i];
-            const double upper = vector__scan_upper(scan, values[picked[i]]);
-            const struct vector__slot *document = vector__index_slot(scan->index, slot);
-            if (upper >= floor->value && !document->pending &&
-                vector__scan_passes(scan, document)) {
-                vector__possibles_add(out, (uint32_t)slot, upper);
-                vector__floor_offer(floor, vector__scan_lower(scan, slot, values[picked[i]]));
+        bound_chunk(passes, count, first, rows, uppers);
+        for (size_t i = 0; i < count; i++) {
+            if (first == 0) {
+                raise_floor(&passes[i], first, rows, uppers[i]);
+            }
+            take_chunk(&passes[i], first, rows, uppers[i]);
+            vector__possibles_cut(passes[i].out, passes[i].floor->value);
+        }
+    }
+}
+
+static void bound_chunk(const struct vector__pass *passes, size_t count, size_t first, size_t rows,
+                        float *const *uppers)
+{
+    const struct vector__coarse_query *queries[VECTOR__PASSES_MAX];
+    float *out[VECTOR__PASSES_MAX];
+    for (size_t i = 0; i < count; i++) {
+        queries[i] = &passes[i].scan->coarse;
+    }
+    for (size_t at = 0; at < rows; at += VECTOR__BLOCK_ROWS) {
+        for (size_t i = 0; i < count; i++) {
+            out[i] = uppers[i] + at;
+        }
+        const struct vector__coarse_rows block =
+            vector__index_coarse(passes[0].scan->index, (first + at) / VECTOR__BLOCK_ROWS);
+        const size_t n = rows - at < VECTOR__BLOCK_ROWS ? rows - at : VECTOR__BLOCK_ROWS;
+        passes[0].scan->kernel.bound(queries, count, &block, n, out);
+    }
+}
+
+/* The fine bounds of those rows whose coarse bounds are the best say what the best reach at least; so
+ * that few of the others need be looked at. */
+static void raise_floor(const struct vector__pass *pass, size_t first, size_t rows,
+                        const float *uppers)
+{
+    const struct vector__scan *scan = pass->scan;
+    const size_t most = pass->floor->most;
+    struct vector__floor best = { 0 };
+    if (most > rows / 4 || !vector__floor_init(&best, most, pass->floor->value)) {
+        return;
+    }
+    uint32_t picked[VECTOR__BLOCK_ROWS];
+    struct vector__possibles seeds = { 0 };
+    for (size_t at = 0; at < rows; at += VECTOR__BLOCK_ROWS) {
+        const size_t n = rows - at < VECTOR__BLOCK_ROWS ? rows - at : VECTOR__BLOCK_ROWS;
+        const size_t count =
+            scan->kernel.pick(uppers + at, n, vector__scan_cut(scan, best.value), picked);
+        for (size_t i = 0; i < count; i++) {
+            const double upper = vector__scan_upper(scan, uppers[at + picked[i]]);
+            if (upper >= best.value && is_candidate(scan, first + at + picked[i])) {
+                vector__floor_offer(&best, upper);
+                vector__possibles_add(&seeds, (uint32_t)(first + at + picked[i]), upper);
             }
         }
     }
-    vector__possibles_cut(out, floor->value);
+    vector__possibles_cut(&seeds, best.value);
+    if (best.count == most) {
+        best.count = 0;
+        best.value = pass->floor->value;
+        for (size_t i = 0; i < seeds.count; i++) {
+            vector__floor_offer(&best, vector__scan_range(scan, seeds.items[i].slot).lower);
+        }
+        pass->floor->value = best.value;
+    }
+    vector__possibles_free(&seeds);
+    vector__floor_free(&best);
+}
+
+static void take_chunk(const struct vector__pass *pass, size_t first, size_t rows,
+                       const float *uppers)
+{
+    const struct vector__scan *scan = pass->scan;
+    struct vector__floor *floor = pass->floor;
+    uint32_t picked[VECTOR__BLOCK_ROWS];
+    int32_t products[VECTOR__BLOCK_ROWS];
+    for (size_t at = 0; at < rows; at += VECTOR__BLOCK_ROWS) {
+        const size_t n = rows - at < VECTOR__BLOCK_ROWS ? rows - at : VECTOR__BLOCK_ROWS;
+        const size_t count =
+            scan->kernel.pick(uppers + at, n, vector__scan_cut(scan, floor->value), picked);
+        const struct vector__coarse_rows block =
+            vector__index_coarse(scan->index, (first + at) / VECTOR__BLOCK_ROWS);
+        scan->kernel.fine(&scan->coarse, &block, picked, count, products);
+        for (size_t i = 0; i < count; i++) {
+            const size_t slot = first + at + picked[i];
+            const struct vector__range range = range_of(scan, slot, products[i]);
+            if (range.upper >= floor->value && is_candidate(scan, slot)) {
+                vector__possibles_add(pass->out, (uint32_t)slot, range.upper);
+                vector__floor_offer(floor, range.lower);
+            }
+        }
+    }
+}
+
+static bool is_candidate(const struct vector__scan *scan, size_t slot)
+{
+    const struct vector__slot *document = vector__index_slot(scan->index, slot);
+    return !document->pending && vector__scan_passes(scan, document);
 }
 
 double vector__scan_upper(const struct vector__scan *scan, float upper)
@@ -161,11 +251,24 @@ double vector__scan_upper(const struct vector__scan *scan, float upper)
     return (double)upper + (double)scan->coarse.slack;
 }
 
-double vector__scan_lower(const struct vector__scan *scan, size_t slot, float upper)
+struct vector__range vector__scan_range(const struct vector__scan *scan, size_t slot)
+{
+    const struct vector__coarse_rows rows =
+        vector__index_coarse(scan->index, slot / VECTOR__BLOCK_ROWS);
+    const uint32_t place = slot % VECTOR__BLOCK_ROWS;
+    int32_t product;
+    scan->kernel.fine(&scan->coarse, &rows, &place, 1, &product);
+    return range_of(scan, slot, product);
+}
+
+static struct vector__range range_of(const struct vector__scan *scan, size_t slot, int32_t product)
 {
     const struct vector__block *block = scan->index->blocks[slot / VECTOR__BLOCK_ROWS];
-    const double error = block->errors[slot % VECTOR__BLOCK_ROWS];
-    return (double)upper - 2 * (double)scan->coarse.reach * error - (double)scan->coarse.slack;
+    const size_t i = slot % VECTOR__BLOCK_ROWS;
+    const double middle = (double)block->scales[i] * (double)scan->coarse.scale * product;
+    const double off =
+        (double)scan->coarse.reach * (double)block->fine_errors[i] + (double)scan->coarse.slack;
+    return (struct vector__range){ middle - off, middle + off };
 }
 
 float vector__scan_cut(const struct vector__scan *scan, double cosine)

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
  * scan: the rows that may be among the best, found by reading the coarse rows alone. Of each row
- * its bounds are known; the floor is what the best are known to reach at least, and rises as the scan goes
- * on; a row whose upper bound lies under it is done with. Those that are left are few, and their
- * scores are computed from the float32 rows.
+ * a bound is known; the floor is what the best are known to reach at least, and rises as the scan goes
+ * on; a row whose upper bound lies under it is done with. The high plane (coarse.h) is read of every
+ * row, the low one of those that the first bound leaves; those that the fine bound leaves are few, and
+ * their scores are computed from the float32 rows. Several queries can share one pass over the rows.
  *
  * Threads: a worker that holds the index's lock for reading.
  */
@@ -52,6 +53,7 @@ struct vector__scan {
     const float *query; /* padded and aligned */
     float *zeros;       /* where there is none */
     struct vector__row_buffer *buffer;
+    float *uppers; /* of the rows at hand */
     const struct vector__filter *filter;
     struct vector__coarse_query coarse;
 };
@@ -61,15 +63,29 @@ enum cx_status vector__scan_init(struct vector__scan *scan, const struct cx_vect
                                  const float *query, const struct vector__filter *filter,
                                  struct cx_err *err) CX_MUST_CHECK;
 void vector__scan_free(struct vector__scan *scan);
-/* The slots that have a vector, pass the filter, and whose cosine may reach the floor once all are
- * seen; ascending. uppers: NULL, or room for every slot: how much its cosine can be (-INFINITY: no document). */
-void vector__scan_cosines(const struct vector__scan *scan, struct vector__floor *floor,
-                          struct vector__possibles *out, float *uppers);
+/* One query's part in a pass over the rows. */
+struct vector__pass {
+    const struct vector__scan *scan;
+    struct vector__floor *floor;
+    /* The slots that have a vector, pass the filter, and whose cosine may reach the floor once all are
+     * seen. */
+    struct vector__possibles *out;
+    float *
+        uppers; /* NULL, or room for every slot: how much its cosine can be (-INFINITY: no document) */
+};
+#define VECTOR__PASSES_MAX 8
+/* passes: 1 to VECTOR__PASSES_MAX, of the same index. */
+void vector__scan_cosines(const struct vector__pass *passes, size_t count);
 /* From an upper bound as in `uppers`. */
 double vector__scan_upper(const struct vector__scan *scan, float upper);
-double vector__scan_lower(const struct vector__scan *scan, size_t slot, float upper);
 /* The least entry of `uppers` whose upper bound reaches this cosine. */
 float vector__scan_cut(const struct vector__scan *scan, double cosine);
+struct vector__range {
+    double lower;
+    double upper;
+};
+/* What the cosine of a slot's row lies between; reads both planes. */
+struct vector__range vector__scan_range(const struct vector__scan *scan, size_t slot);
 bool vector__scan_passes(const struct vector__scan *scan, const struct vector__slot *slot);
 /* The float32 cosine; reads the row. */
 float vector__scan_exact(const struct vector__scan *scan, size_t slot);

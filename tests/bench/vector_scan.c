@@ -195,14 +195,16 @@ static void measure_kernels(struct world *w, const struct cx_vector *v, const fl
                     kernels[k].dot(query, floats + b * VECTOR__BLOCK_ROWS * index->stride,
                                    index->stride, VECTOR__BLOCK_ROWS, scores);
                 } else {
-                    kernels[k].bound(&coarse, &rows, VECTOR__BLOCK_ROWS, scores);
+                    const struct vector__coarse_query *queries[] = { &coarse };
+                    float *out[] = { scores };
+                    kernels[k].bound(queries, 1, &rows, VECTOR__BLOCK_ROWS, out);
                 }
             }
             best[which] = fmin(best[which], seconds_since(start_ns));
         }
         const double rows = (double)(index->block_count * VECTOR__BLOCK_ROWS);
         const double bytes = (double)index->stride * 4;
-        const double coarse_bytes = (double)index->coarse_stride + 8;
+        const double coarse_bytes = (double)index->coarse_stride + 8; /* the high plane */
         printf("kernel %-8s float32 %7.0f scans/s %6.1f GB/s   coarse %7.0f scans/s %6.1f GB/s\n",
                kernels[k].name, 1 / best[0], rows * bytes / best[0] / 1e9, 1 / best[1],
                rows * coarse_bytes / best[1] / 1e9);

@@ -75,10 +75,12 @@ struct rows {
     size_t stride;
     float *query;
     float *floats;
-    uint8_t *bytes;
+    uint8_t *high;
+    uint8_t *low;
     struct vector__coarse_rows coarse;
     float scales[ROWS];
     float errors[ROWS];
+    float fine_errors[ROWS];
 };
 
 static void rows_init(struct rows *r, unsigned dimension)
@@ -87,8 +89,10 @@ static void rows_init(struct rows *r, unsigned dimension)
     const size_t coarse_stride = vector__coarse_stride(dimension);
     r->query = aligned_alloc(VECTOR__ALIGN, r->stride * sizeof *r->query);
     r->floats = aligned_alloc(VECTOR__ALIGN, ROWS * r->stride * sizeof *r->floats);
-    r->bytes = aligned_alloc(VECTOR__ALIGN, ROWS * coarse_stride);
-    r->coarse = (struct vector__coarse_rows){ r->bytes, coarse_stride, r->scales, r->errors };
+    r->high = aligned_alloc(VECTOR__ALIGN, ROWS * coarse_stride);
+    r->low = aligned_alloc(VECTOR__ALIGN, ROWS * coarse_stride);
+    r->coarse = (struct vector__coarse_rows){ r->high,   r->low,    coarse_stride,
+                                              r->scales, r->errors, r->fine_errors };
     memset(r->query, 0, r->stride * sizeof *r->query);
     memset(r->floats, 0, ROWS * r->stride * sizeof *r->floats);
 }
@@ -97,14 +101,19 @@ static void rows_free(struct rows *r)
 {
     free(r->query);
     free(r->floats);
-    free(r->bytes);
+    free(r->high);
+    free(r->low);
 }
 
 static void rows_quantise(struct rows *r)
 {
     for (size_t i = 0; i < ROWS; i++) {
-        vector__coarse_row(r->floats + i * r->stride, r->dimension, r->coarse.stride,
-                           r->bytes + i * r->coarse.stride, &r->scales[i], &r->errors[i]);
+        const struct vector__coarse_row row =
+            vector__coarse_row(r->floats + i * r->stride, r->dimension, r->coarse.stride,
+                               r->high + i * r->coarse.stride, r->low + i * r->coarse.stride);
+        r->scales[i] = row.scale;
+        r->errors[i] = row.error;
+        r->fine_errors[i] = row.fine_error;
     }
 }
 
@@ -121,24 +130,37 @@ static void expect_bounds(struct rows *r, const char *what)
     for (size_t k = 0; k < kernel_count; k++) {
         float bounds[ROWS + 1];
         bounds[ROWS] = 7;
-        kernels[k].bound(&query, &r->coarse, ROWS, bounds);
+        const struct vector__coarse_query *queries[] = { &query };
+        float *out[] = { bounds };
+        kernels[k].bound(queries, 1, &r->coarse, ROWS, out);
         EXPECT(bounds[ROWS] == 7.0F);
         for (size_t i = 0; i < ROWS; i++) {
             const double upper = (double)bounds[i] + (double)query.slack;
             const double lower = (double)bounds[i] -
                                  2 * (double)query.reach * (double)r->errors[i] -
                                  (double)query.slack;
+            const uint32_t place = (uint32_t)i;
+            int32_t product = 0;
+            kernels[k].fine(&query, &r->coarse, &place, 1, &product);
+            const double middle = (double)r->scales[i] * (double)query.scale * product;
+            const double off =
+                (double)query.reach * (double)r->fine_errors[i] + (double)query.slack;
             double exact = 0;
             for (size_t j = 0; j < r->dimension; j++) {
                 exact += (double)r->query[j] * (double)r->floats[i * r->stride + j];
             }
-            bool holds = lower <= exact && exact <= upper;
+            bool holds =
+                lower <= exact && exact <= upper && middle - off <= exact && exact <= middle + off;
             for (size_t d = 0; d < kernel_count; d++) {
                 holds = holds && lower <= (double)dots[d][i] && (double)dots[d][i] <= upper;
+                holds = holds && middle - off <= (double)dots[d][i] &&
+                        (double)dots[d][i] <= middle + off;
             }
             (void)test_expect(holds, __FILE__, __LINE__,
-                              "%s, %s, %u dimensions, row %zu: %.9g is not in %.9g to %.9g",
-                              kernels[k].name, what, r->dimension, i, exact, lower, upper);
+                              "%s, %s, %u dimensions, row %zu: %.9g is not in %.9g to %.9g, or "
+                              "not in %.9g to %.9g",
+                              kernels[k].name, what, r->dimension, i, exact, lower, upper,
+                              middle - off, middle + off);
         }
     }
     vector__coarse_query_free(&query);
@@ -201,18 +223,22 @@ TEST(bounds_are_near)
     rows_quantise(&r);
     struct vector__coarse_query query;
     REQUIRE(vector__coarse_query_init(&query, r.query, 384));
-    EXPECT(query.slack < 1e-4F);
-    EXPECT(query.reach < 1.001F);
+    EXPECT(query.slack < 0.006F);
+    EXPECT(query.reach < 1.01F);
     for (size_t i = 0; i < ROWS; i++) {
-        EXPECT(r.errors[i] < 0.006F);
-        EXPECT(r.errors[i] > 0.002F);
+        EXPECT(r.errors[i] < 0.1F);
+        EXPECT(r.errors[i] > 0.03F);
+        EXPECT(r.fine_errors[i] < 0.006F);
+        EXPECT(r.fine_errors[i] > 0.002F);
     }
     r.errors[3] = -INFINITY; /* no row at all */
     struct vector__kernel kernels[VECTOR__KERNELS_MAX];
     const size_t kernel_count = vector__kernels(kernels);
     for (size_t k = 0; k < kernel_count; k++) {
         float bounds[ROWS];
-        kernels[k].bound(&query, &r.coarse, ROWS, bounds);
+        const struct vector__coarse_query *queries[] = { &query };
+        float *out[] = { bounds };
+        kernels[k].bound(queries, 1, &r.coarse, ROWS, out);
         EXPECT(bounds[3] == -INFINITY);
         for (size_t i = 0; i < ROWS; i++) {
             EXPECT(i == 3 || bounds[i] > -1);
@@ -220,6 +246,59 @@ TEST(bounds_are_near)
     }
     vector__coarse_query_free(&query);
     rows_free(&r);
+}
+
+/* Products are whole numbers, the same whoever makes them; and a query's bounds do not depend on who
+ * shares its pass. */
+TEST(products_agree)
+{
+    struct vector__kernel kernels[VECTOR__KERNELS_MAX];
+    const size_t kernel_count = vector__kernels(kernels);
+    uint64_t state = 23;
+    for (size_t d = 0; d < CX_ARRAY_LEN(DIMENSIONS); d++) {
+        struct rows r;
+        rows_init(&r, DIMENSIONS[d]);
+        for (size_t i = 0; i < ROWS; i++) {
+            draw_unit(&state, r.floats + i * r.stride, r.dimension);
+        }
+        rows_quantise(&r);
+        struct vector__coarse_query queries[7];
+        const struct vector__coarse_query *list[7];
+        static float shared[7][ROWS];
+        static float alone[ROWS];
+        float *out[7];
+        for (size_t q = 0; q < 7; q++) {
+            draw_unit(&state, r.query, r.dimension);
+            REQUIRE(vector__coarse_query_init(&queries[q], r.query, r.dimension));
+            list[q] = &queries[q];
+            out[q] = shared[q];
+        }
+        for (size_t k = 0; k < kernel_count; k++) {
+            uint32_t places[ROWS];
+            for (size_t i = 0; i < ROWS; i++) {
+                places[i] = (uint32_t)(draw(&state) % ROWS);
+            }
+            int32_t expected[ROWS];
+            kernels[kernel_count - 1].fine(&queries[0], &r.coarse, places, ROWS, expected);
+            for (size_t count = 0; count <= ROWS; count++) {
+                int32_t products[ROWS + 1];
+                products[count] = 7;
+                kernels[k].fine(&queries[0], &r.coarse, places, count, products);
+                EXPECT(memcmp(products, expected, count * sizeof *products) == 0);
+                EXPECT_INT(products[count], 7);
+            }
+            kernels[k].bound(list, 7, &r.coarse, ROWS, out);
+            for (size_t q = 0; q < 7; q++) {
+                float *const one[] = { alone };
+                kernels[k].bound(&list[q], 1, &r.coarse, ROWS, one);
+                EXPECT(memcmp(alone, shared[q], sizeof alone) == 0);
+            }
+        }
+        for (size_t q = 0; q < 7; q++) {
+            vector__coarse_query_free(&queries[q]);
+        }
+        rows_free(&r);
+    }
 }
 
 TEST(picks_agree)
