@@ -45,6 +45,9 @@ void cx_api_free(struct cx_api **api);
 /* The map, for cx_http_new, whose context is the api. Lives as long as the api. */
 const struct cx_route *cx_api_routes(const struct cx_api *api, size_t *count);
 
+/* cx_http_options.on_tool, with the api as its context. */
+void cx_api_tool_invoked(void *context, const struct cx_http_invocation *invocation);
+
 /* The vector store is there (it is read while the daemon already answers). Borrowed. */
 void cx_api_set_vector(struct cx_api *api, struct cx_vector_store *vector);
 

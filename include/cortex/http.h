@@ -65,6 +65,7 @@ struct cx_http_rate { /* token bucket; per_second 0 = off */
     double burst;
     size_t buckets_max;
 };
+struct cx_http_invocation;
 struct cx_http_options {
     struct cx_http_limits limits;
     struct cx_http_rate rate;
@@ -77,6 +78,21 @@ struct cx_http_options {
     bool trace;                    /* the walk of each exchange through its steps */
     struct cx_lane *compress_lane; /* gzip of bodies over 8 KiB; smaller ones are done at once */
     void *context;                 /* cx_exchange_context */
+    /* Told of each request of a route with a tool name that a valid token made, when it was answered or
+     * its client has left. NULL = nobody cares. */
+    void (*on_tool)(void *context, const struct cx_http_invocation *invocation);
+};
+/* Borrowed for the call. */
+struct cx_http_invocation {
+    const char *tool;
+    unsigned scope;
+    size_t input_bytes;  /* of the body, as far as it was read, and the query */
+    size_t output_bytes; /* of the answer's body, as it went out */
+    uint64_t latency_ns;
+    int status;            /* 499: the client left */
+    enum cx_status reason; /* CX_OK, or why it failed */
+    const char *correlation_id;
+    const json_t *resource_ids; /* cx_exchange_set_resources; NULL = none */
 };
 
 /* ---- Routes ------------------------------------------------------------------------------------
@@ -116,6 +132,7 @@ struct cx_route {
     size_t state_bytes;   /* zeroed memory for cx_exchange_state */
     const struct cx_step *steps;
     size_t step_count;
+    const char *tool; /* its name as a tool of agents; NULL = it is none */
 };
 
 /* ---- Server ---------------------------------------------------------------------------------- */
@@ -201,6 +218,8 @@ void cx_exchange_set_header(struct cx_exchange *x, const char *name, const char 
 void cx_exchange_set_retry_after(struct cx_exchange *x, unsigned seconds);
 /* Sets ETag; a matching If-None-Match (weak comparison) turns a 200 to GET or HEAD into 304. */
 void cx_exchange_set_etag(struct cx_exchange *x, const char *etag);
+/* What the request was about, an array of strings, for cx_http_invocation; stolen. */
+void cx_exchange_set_resources(struct cx_exchange *x, json_t *ids);
 void cx_exchange_set_cache_control(struct cx_exchange *x, const char *value); /* default no-store */
 
 /* ---- Exchange: streams -------------------------------------------------------------------------

@@ -82,6 +82,7 @@ void cx_api_free(struct cx_api **api)
     api__snapshots_free(*api);
     api__pending_free(*api);
     api__hot_free(*api);
+    api__tool_log_free(*api);
     cx_token_cache_free(&(*api)->token_cache);
     api__sweep_free(*api);
     free((*api)->routes);

@@ -12,9 +12,12 @@ struct api__endpoint {
     const struct cx_step *steps;
     size_t step_count;
     size_t state_bytes;
+    const char *tool; /* its name in the log of tool invocations; NULL = it is no tool of agents */
 };
-#define API_ENDPOINT(name, step_array, state_size)                                                 \
-    const struct api__endpoint name = { (step_array), CX_ARRAY_LEN(step_array), (state_size) }
+#define API_ENDPOINT(name, step_array, state_size) API_TOOL(name, NULL, step_array, state_size)
+#define API_TOOL(name, tool_name, step_array, state_size)                                          \
+    const struct api__endpoint name = { (step_array), CX_ARRAY_LEN(step_array), (state_size),      \
+                                        (tool_name) }
 
 /* health.c: what the background checks last found, and the body made from it. */
 struct api__health {
@@ -38,6 +41,13 @@ struct api__snapshots {
 
 struct api__pending;
 struct api__sweep;
+
+/* tool_log.c */
+struct api__tool_entry;
+struct api__tool_log {
+    struct api__tool_entry *entries; /* a ring; NULL before the first */
+    uint64_t count;                  /* of all there have ever been */
+};
 
 /* hot.h */
 struct api__hot_gone;
@@ -67,6 +77,7 @@ struct cx_api {
     struct api__health health;
     struct api__snapshots snapshots;
     struct api__hot hot;
+    struct api__tool_log tool_log;
     struct api__pending *pending; /* NULL without a vector store */
     struct api__sweep *sweep;     /* the same */
     struct cx_token_cache *token_cache;
@@ -118,6 +129,10 @@ extern const struct api__endpoint api__hot_get, api__hot_put, api__hot_delete;
 
 /* hot_space.c */
 extern const struct api__endpoint api__hot_stats, api__hot_keys, api__hot_empty;
+
+/* tool_log.c */
+void api__tool_log_free(struct cx_api *api);
+extern const struct api__endpoint api__tool_log_get;
 
 /* ingest.c */
 extern const struct api__endpoint api__documents_put;

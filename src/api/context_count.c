@@ -30,7 +30,7 @@ static const struct cx_step count_steps[] = {
     { "count", count_count, false }, /* loop, or waits: cpu lane where they are long */
     { "reply", count_reply, false }, /* loop                                         */
 };
-API_ENDPOINT(api__context_count, count_steps, sizeof(struct count));
+API_TOOL(api__context_count, "context.count", count_steps, sizeof(struct count));
 
 static void release_count(void *arg);
 

@@ -46,10 +46,10 @@ static const struct cx_step delete_steps[] = {
     { "reply", delete_reply, false },   /* loop                                       */
 };
 
-API_ENDPOINT(api__document_get, get_steps, sizeof(struct lookup));
+API_TOOL(api__document_get, "vector.get", get_steps, sizeof(struct lookup));
 API_ENDPOINT(api__documents_list, list_steps, sizeof(struct lookup));
-API_ENDPOINT(api__document_delete, delete_one_steps, sizeof(struct lookup));
-API_ENDPOINT(api__documents_delete, delete_steps, sizeof(struct lookup));
+API_TOOL(api__document_delete, "vector.delete", delete_one_steps, sizeof(struct lookup));
+API_TOOL(api__documents_delete, "vector.delete", delete_steps, sizeof(struct lookup));
 
 static void tell_deleted(struct lookup *l);
 
@@ -175,8 +175,10 @@ static void tell_deleted(struct lookup *l)
     json_t *payload = json_object();
     json_object_set_new(payload, "collection", json_string(cx_vector_name(l->v)));
     json_object_set_new(payload, "deleted", json_integer((json_int_t)l->deleted));
-    cx_events_emit(l->api->options.events, CX_EVENT_VECTOR_DELETED, payload,
-                   api__event_ids(l->ids, l->id_count), cx_exchange_correlation_id(l->x));
+    json_t *about = api__event_ids(l->ids, l->id_count);
+    cx_exchange_set_resources(l->x, json_incref(about));
+    cx_events_emit(l->api->options.events, CX_EVENT_VECTOR_DELETED, payload, about,
+                   cx_exchange_correlation_id(l->x));
     l->deleted = 0;
 }
 

@@ -57,7 +57,7 @@ static const struct cx_step put_steps[] = {
     { "store", put_store, true },      /* waits: write lane: one transaction; or pending    */
     { "reply", put_reply, false },     /* loop                                             */
 };
-API_ENDPOINT(api__documents_put, put_steps, sizeof(struct put));
+API_TOOL(api__documents_put, "vector.index", put_steps, sizeof(struct put));
 
 /* ---- parse ---- */
 
@@ -421,6 +421,8 @@ static void tell_indexed(struct put *p)
     if (p->done.pending > 0) {
         json_object_set_new(payload, "pending", json_integer((json_int_t)p->done.pending));
     }
-    cx_events_emit(p->api->options.events, CX_EVENT_VECTOR_INDEXED, payload,
-                   api__event_ids(ids, count), cx_exchange_correlation_id(p->x));
+    json_t *about = api__event_ids(ids, count);
+    cx_exchange_set_resources(p->x, json_incref(about));
+    cx_events_emit(p->api->options.events, CX_EVENT_VECTOR_INDEXED, payload, about,
+                   cx_exchange_correlation_id(p->x));
 }

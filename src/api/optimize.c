@@ -37,7 +37,7 @@ static const struct cx_step optimize_steps[] = {
     { "pack", optimize_pack, false },   /* waits: cpu lane: body → items → packed → answer */
     { "reply", optimize_reply, false }, /* loop                                            */
 };
-API_ENDPOINT(api__optimize, optimize_steps, sizeof(struct optimize));
+API_TOOL(api__optimize, "context.optimize", optimize_steps, sizeof(struct optimize));
 
 /* ---- pack ---- */
 

@@ -56,6 +56,8 @@ static const struct row map[] = {
     { "DELETE", "/vector/collections/{name}", CX_SCOPE_VECTOR,  0,     NO_BODY,   &api__collection_delete },
     { "GET",    "/vector/stats",              CX_SCOPE_VECTOR,  0,     NO_BODY,   &api__vector_stats },
 
+    { "GET",    "/audit/log",                 CX_SCOPE_STATE,   0,     NO_BODY,   &api__tool_log_get },
+
     { "POST",   "/context/optimize",          CX_SCOPE_CONTEXT, BODY,  DOCUMENTS, &api__optimize },
     { "POST",   "/context/count",             CX_SCOPE_CONTEXT, BODY,  GENERAL,   &api__context_count },
 
@@ -88,6 +90,7 @@ void api__routes_make(struct cx_api *api)
             .state_bytes = row->endpoint->state_bytes,
             .steps = row->endpoint->steps,
             .step_count = row->endpoint->step_count,
+            .tool = row->endpoint->tool,
         };
     }
 }

@@ -43,7 +43,7 @@ static const struct cx_step search_steps[] = {
     { "scan", search_scan, true },    /* waits: cpu lane; by keyword if the provider failed      */
     { "reply", search_reply, false }, /* loop                                                   */
 };
-API_ENDPOINT(api__search, search_steps, sizeof(struct search));
+API_TOOL(api__search, "vector.search", search_steps, sizeof(struct search));
 
 /* ---- parse ---- */
 
@@ -291,6 +291,7 @@ static enum cx_step_result search_reply(struct cx_exchange *x)
     json_t *payload = json_object();
     json_object_set_new(payload, "collection", json_string(cx_vector_name(s->v)));
     json_object_set_new(payload, "hits", json_integer((json_int_t)json_array_size(s->hit_ids)));
+    cx_exchange_set_resources(x, json_incref(s->hit_ids));
     cx_events_emit(s->api->options.events, CX_EVENT_VECTOR_SEARCHED, payload, s->hit_ids,
                    cx_exchange_correlation_id(x));
     s->hit_ids = NULL;

@@ -292,6 +292,7 @@ static struct cx_http_options http_options(const struct app *app)
         .trace = c->log_trace == APP__TRACE_EXCHANGE,
         .compress_lane = app->cpu_lane,
         .context = app->api,
+        .on_tool = cx_api_tool_invoked,
     };
 }
 

@@ -250,6 +250,7 @@ void exchange__client_gone(struct cx_exchange *x)
         return;
     }
     cx_counter_add(x->http->client_gone, 1);
+    observe__client_gone(x);
     deadline__stop(&x->deadline);
     if (x->operation != OPERATION_NONE) {
         abandon(x);
@@ -320,6 +321,7 @@ void exchange__drop(struct cx_exchange *x)
         d->release(d->arg);
     }
     stream__drop(x);
+    json_decref(x->resource_ids);
     request__free(&x->request);
     cx_buf_free(&x->reply.body);
     cx_buf_free(&x->reply.packed);

@@ -27,6 +27,12 @@ struct cx_arena *cx_exchange_arena(struct cx_exchange *x)
     return &x->arena;
 }
 
+void cx_exchange_set_resources(struct cx_exchange *x, json_t *ids)
+{
+    json_decref(x->resource_ids);
+    x->resource_ids = ids;
+}
+
 void cx_exchange_defer(struct cx_exchange *x, void (*release)(void *arg), void *arg)
 {
     struct http_defer *d = cx_arena_alloc(&x->arena, sizeof *d);

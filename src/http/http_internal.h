@@ -294,6 +294,7 @@ struct cx_exchange {
     const char *correlation_id;
     const char *token_name;
     const char *cors_origin; /* an allowed one */
+    json_t *resource_ids;
     struct ratelimit_verdict rate;
 
     size_t step;
@@ -388,6 +389,8 @@ void problem__write(const struct problem *p, struct cx_buf *out);
 
 /* ---- Observe --------------------------------------------------------------------------------- */
 void observe__init(struct cx_http *http);
+/* Before it had its answer. */
+void observe__client_gone(struct cx_exchange *x);
 void observe__answered(struct cx_exchange *x, size_t bytes);
 /* A stream counts when its head goes out; observe__answered only logs its end. */
 void observe__opened(struct cx_exchange *x);

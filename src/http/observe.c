@@ -12,6 +12,7 @@ static void count_answer(struct cx_exchange *x, double seconds);
 static struct cx_series *requests_series(struct route_info *info, const struct cx_exchange *x);
 static const char *method_label(const struct cx_exchange *x);
 static void log_answer(const struct cx_exchange *x, size_t bytes, double seconds);
+static void tell_tool(const struct cx_exchange *x, int status, enum cx_status reason, size_t bytes);
 
 void observe__init(struct cx_http *http)
 {
@@ -41,6 +42,7 @@ void observe__answered(struct cx_exchange *x, size_t bytes)
         count_answer(x, seconds);
     }
     log_answer(x, bytes, seconds);
+    tell_tool(x, x->reply.status, x->reply.reason, bytes);
 }
 
 void observe__opened(struct cx_exchange *x)
@@ -59,6 +61,32 @@ static void count_answer(struct cx_exchange *x, double seconds)
 {
     cx_counter_add(requests_series(x->info, x), 1);
     cx_histogram_observe(x->info->seconds, seconds);
+}
+
+void observe__client_gone(struct cx_exchange *x)
+{
+    tell_tool(x, cx_status_http(CX_CANCELLED), CX_CANCELLED, 0);
+}
+
+static void tell_tool(const struct cx_exchange *x, int status, enum cx_status reason, size_t bytes)
+{
+    const struct cx_http_options *options = &x->http->options;
+    const struct cx_route *route = x->info->route;
+    if (options->on_tool == NULL || route == NULL || route->tool == NULL || x->token_name == NULL) {
+        return;
+    }
+    const struct cx_http_invocation invocation = {
+        .tool = route->tool,
+        .scope = route->scope,
+        .input_bytes = x->request.body.len + x->request.query.len,
+        .output_bytes = bytes,
+        .latency_ns = cx_clock_mono_ns() - x->started_ns,
+        .status = status,
+        .reason = reason,
+        .correlation_id = x->correlation_id,
+        .resource_ids = x->resource_ids,
+    };
+    options->on_tool(options->context, &invocation);
 }
 
 /* A series is looked up when a route answers so for the first time. */
