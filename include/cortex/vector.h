@@ -12,6 +12,7 @@
 #include <jansson.h>
 
 #include "cortex/base.h"
+#include "cortex/json.h"
 #include "cortex/store.h"
 
 extern const struct cx_migration cx_vector_migrations[];
@@ -166,6 +167,19 @@ enum cx_status cx_vector_fill(struct cx_vector *v, struct cx_db *db,
                               const float *vectors, unsigned dimension, size_t *filled,
                               struct cx_err *err) CX_MUST_CHECK;
 
+/* ---- Filters -----------------------------------------------------------------------------------
+ * Which documents are meant, by their metadata: {"type": "a", "year": {"$gte": 2020}}. Operators $eq, $ne,
+ * $gt, $gte, $lt, $lte, $in, $nin, $exists and $not beneath a key, $and, $or and $not beside keys. "a.b"
+ * reaches into objects; an array matches where an element does; null equals null and a missing key,
+ * which makes $ne, $nin and $not true and all else false.
+ */
+struct cx_vector_filter; /* read only once it is made, by any thread */
+/* json is borrowed as long as the filter lives. False where it is not understood: then every fault of it
+ * is noted, at loc (["body", "filter"]) and the place within. */
+bool cx_vector_filter_parse(const json_t *json, const json_t *loc, struct cx_faults *faults,
+                            struct cx_vector_filter **out) CX_MUST_CHECK;
+void cx_vector_filter_free(struct cx_vector_filter **filter);
+
 /* ---- Search ------------------------------------------------------------------------------------ */
 enum cx_search_mode { CX_SEARCH_SEMANTIC, CX_SEARCH_KEYWORD, CX_SEARCH_HYBRID };
 enum cx_search_include { CX_INCLUDE_CONTENT = 1, CX_INCLUDE_VECTOR = 2, CX_INCLUDE_SCORES = 4 };
@@ -180,7 +194,7 @@ struct cx_search {
     bool has_min_score;
     double min_score;
     unsigned include;
-    const json_t *filter; /* object of equalities: missing keys, null, arrays, "a.b"; or NULL */
+    const struct cx_vector_filter *filter; /* NULL passes all */
 };
 /* The candidates and their scores, exact over all documents that pass the filter; then the rows of
  * the best. *hits: array of Hit, best first, ties by doc_id. CX_TOO_LARGE where they hold more

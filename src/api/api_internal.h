@@ -213,6 +213,9 @@ enum cx_status api__write_answer(json_t *value, struct cx_buf *out,
 void api__discard(struct cx_api *api, json_t *json, size_t text_bytes);
 
 /* body.c */
+/* From the member of this name; json NULL: there is none. Faults are noted. */
+bool api__read_filter(struct cx_reader *r, const char *name, const json_t *json,
+                      struct cx_vector_filter **out);
 
 #define API_DOC_ID_MAX_BYTES 512
 #define API_DOCUMENTS_MAX 10000 /* in one request */

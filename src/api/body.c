@@ -180,6 +180,19 @@ enum cx_step_result api__need_vector(struct cx_exchange *x)
     return CX_STEP_NEXT;
 }
 
+bool api__read_filter(struct cx_reader *r, const char *name, const json_t *json,
+                      struct cx_vector_filter **out)
+{
+    bool read = false;
+    if (json != NULL) {
+        json_t *loc = json_copy(r->loc);
+        CX_CHECK(json_array_append_new(loc, json_string(name)) == 0);
+        read = cx_vector_filter_parse(json, loc, r->faults, out);
+        json_decref(loc);
+    }
+    return read;
+}
+
 json_t *api__event_ids(const struct cx_str *ids, size_t count)
 {
     json_t *list = json_array();

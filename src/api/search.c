@@ -21,6 +21,7 @@ struct search {
     bool mode_given;
     struct cx_str collection; /* borrowed from the body */
     struct cx_vector *v;      /* the collection */
+    struct cx_vector_filter *filter;
     struct cx_embed_call *call;
     float *embedded;      /* the provider's, freed with the exchange */
     const char *degraded; /* the reason word, or NULL */
@@ -79,6 +80,7 @@ static void release_search(void *arg)
     free(s->embedded);
     json_decref(s->hit_ids);
     api__collection_release(s->api, &s->v);
+    cx_vector_filter_free(&s->filter);
     api__body_free(&s->body);
     cx_buf_free(&s->answer);
 }
@@ -129,7 +131,10 @@ static void read_filter(struct cx_reader *r, struct search *s)
     if (first && second && !json_equal(filter, metadata)) {
         cx_read_fault(r, "filter_metadata", "value", "must equal filter where both are given");
     }
-    s->what.filter = first ? filter : metadata;
+    if (api__read_filter(r, first ? "filter" : "filter_metadata", first ? filter : metadata,
+                         &s->filter)) {
+        s->what.filter = s->filter;
+    }
 }
 
 static void read_include(struct cx_reader *r, struct search *s)

@@ -42,7 +42,6 @@ enum cx_status cx_vector_store_open(struct cx_db *db, const struct cx_vector_opt
     store->collections_max =
         options->collections_max > 0 ? options->collections_max : COLLECTIONS_MAX;
     store->memory.max = options->index_bytes_max;
-    cx_random_bytes(store->facet_key.bytes, sizeof store->facet_key.bytes);
     CX_CHECK(pthread_mutex_init(&store->mutex, NULL) == 0);
     store->collections_gauge = cx_metrics_series(CX_M_VECTOR_COLLECTIONS, "");
     store->documents_gauge = cx_metrics_series(CX_M_VECTOR_DOCUMENTS, "");

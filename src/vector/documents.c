@@ -251,8 +251,7 @@ static enum cx_status put_one(struct cx_vector *v, struct cx_db *db, const struc
         status = vector__parse_metadata(doc->metadata, &metadata, err);
     }
     if (status == CX_OK) {
-        vector__facets_of(metadata, &v->facet_key, &entry.facets, &entry.facet_count);
-        json_decref(metadata);
+        entry.metadata = metadata;
         entry.doc_id = cx_strndup(doc->doc_id.p, doc->doc_id.len);
         batch->bytes += vector__entry_bytes(&entry);
         if (bytes_with(v, batch, stored.found ? 0 : 1) > vector__bytes_max(v)) {
@@ -298,7 +297,7 @@ static size_t bytes_with(const struct cx_vector *v, const struct batch *batch, s
         batch->next == NULL
             ? vector__index_bytes_with(&v->index, batch->added + added)
             : vector__index_bytes_with(batch->next, v->index.live + batch->added + added) +
-                  v->index.extra_bytes;
+                  v->index.extra_bytes + v->index.facets.bytes;
     return rows + batch->bytes;
 }
 

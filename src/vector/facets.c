@@ -1,189 +1,344 @@
 /* SPDX-License-Identifier: MIT
  *
- * Facets (facets.h). Depth is bounded by the parser that made the JSON.
+ * The facets of documents that come and go (facets.h). Depth is bounded by the parser that made the JSON.
  */
 #include "facets.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "facet_store.h"
+
+#define BLOCK_SLOTS 1024
+#define IDS_ROOM_MIN 64
+
+/* starts: place of each slot's list among ids, which begins with how many there are; 0 = none. */
+struct vector__facet_lists {
+    uint32_t starts[BLOCK_SLOTS];
+    uint32_t *ids;
+    uint32_t end;
+    uint32_t room;
+    uint32_t garbage; /* of lists that are gone */
+};
+/* The facets of one slot while they are found. */
 struct collector {
-    const struct vector__facet_key *key;
-    struct cx_buf path;
-    uint64_t at; /* hash of the path */
-    uint64_t *facets;
+    struct vector__facets *f;
+    uint32_t slot;
+    uint32_t *ids;
     size_t count;
-    size_t cap;
+    size_t room;
 };
 
-static void collect_members(struct collector *c, const json_t *object, bool nested);
-static void collect_value(struct collector *c, const json_t *value);
-static void add(struct collector *c, uint64_t facet);
-static uint64_t hash_value(const struct vector__facet_key *key, const json_t *value);
-static uint64_t hash_tagged(const struct vector__facet_key *key, char tag, uint64_t a, uint64_t b);
-static int compare_facets(const void *a, const void *b);
+static struct vector__digest collect(struct collector *c, uint32_t field, size_t path_len,
+                                     const json_t *value);
+static struct vector__digest collect_content(struct collector *c, uint32_t field, size_t path_len,
+                                             const json_t *value);
+static void collect_members(struct collector *c, uint32_t field, size_t path_len,
+                            const json_t *object, struct vector__digest *content);
+static size_t member_path(size_t path_len, const char *name);
+static void add_facet(struct collector *c, uint32_t facet);
+static size_t cost_of(const json_t *value, size_t path_len);
+static void note_present(struct vector__facets *f, uint32_t slot);
+static void keep_list(struct vector__facets *f, uint32_t slot, const uint32_t *ids, size_t count);
+static struct vector__facet_lists *lists_for(struct vector__facets *f, uint32_t slot);
+static void make_room(struct vector__facets *f, struct vector__facet_lists *lists, size_t added);
+static void drop_list(struct vector__facets *f, uint32_t slot);
+static void drop_lists(struct vector__facets *f);
+static void add_slot(struct vector__facets *f, uint32_t slot, const uint32_t *ids, size_t count);
 
-uint64_t vector__facet(const struct vector__facet_key *key, const char *path, size_t path_len,
-                       const json_t *value)
+void vector__facets_init(struct vector__facets *f)
 {
-    const uint64_t at = cx_siphash(key->bytes, path, path_len);
-    return value == NULL ? hash_tagged(key, 'e', at, 0)
-                         : hash_tagged(key, 'f', at, hash_value(key, value));
+    *f = (struct vector__facets){ 0 };
+    cx_random_bytes(&f->key, sizeof f->key);
 }
 
-void vector__facets_of(const json_t *metadata, const struct vector__facet_key *key, uint64_t **out,
-                       size_t *count)
+void vector__facets_free(struct vector__facets *f)
 {
-    struct collector c = { .key = key };
-    cx_buf_init(&c.path, VECTOR__PATH_BYTES + 2);
-    collect_members(&c, metadata, false);
-    cx_buf_free(&c.path);
-    if (c.count > 1) {
-        qsort(c.facets, c.count, sizeof *c.facets, compare_facets);
-    }
-    size_t kept = 0;
-    for (size_t i = 0; i < c.count; i++) {
-        if (kept == 0 || c.facets[kept - 1] != c.facets[i]) {
-            c.facets[kept++] = c.facets[i];
-        }
-    }
-    *out = kept > 0 ? cx_realloc_array(c.facets, kept, sizeof *c.facets) : NULL;
-    *count = kept;
+    vector__facet_store_free(f);
+    drop_lists(f);
+    free(f->present);
+    *f = (struct vector__facets){ 0 };
 }
 
-bool vector__filter_facets(const struct vector__filter *filter, const uint64_t *facets,
-                           size_t count)
+void vector__facets_set(struct vector__facets *f, uint32_t slot, const json_t *metadata)
 {
-    for (size_t i = 0; i < filter->count; i++) {
-        const struct vector__condition *c = &filter->conditions[i];
-        bool value = false;
-        bool exists = false;
-        for (size_t j = 0; j < count; j++) {
-            value = value || facets[j] == c->facet;
-            exists = exists || facets[j] == c->exists;
-        }
-        if (!value && (!json_is_null(c->value) || exists)) {
-            return false;
-        }
+    vector__facets_remove(f, slot);
+    note_present(f, slot);
+    struct collector c = { .f = f, .slot = slot };
+    if (json_object_size(metadata) > 0) {
+        (void)collect_content(&c, VECTOR__TOP_FIELD, 0, metadata);
+        keep_list(f, slot, c.ids, c.count);
     }
-    return true;
+    free(c.ids);
 }
 
-static void collect_members(struct collector *c, const json_t *object, bool nested)
+void vector__facets_remove(struct vector__facets *f, uint32_t slot)
+{
+    if (slot >= f->slot_end || !vector__bit(f->present, slot)) {
+        return;
+    }
+    f->present[slot / 64] &= ~(UINT64_C(1) << (slot % 64));
+    const struct vector__facet_lists *lists = f->lists[slot / BLOCK_SLOTS];
+    const uint32_t start = lists != NULL ? lists->starts[slot % BLOCK_SLOTS] : 0;
+    if (start == 0) {
+        return;
+    }
+    for (uint32_t i = 1; i <= lists->ids[start]; i++) {
+        struct vector__facet *facet = vector__facet_of(f, lists->ids[start + i]);
+        (void)vector__slot_set_remove(&f->fields[facet->field].slots, slot, &f->bytes);
+        (void)vector__slot_set_remove(&facet->slots, slot, &f->bytes);
+        if (facet->slots.count == 0) {
+            vector__facet_drop(f, lists->ids[start + i]);
+        }
+    }
+    drop_list(f, slot);
+}
+
+void vector__facets_renumber(struct vector__facets *f, const uint32_t *to)
+{
+    struct vector__facets old = *f;
+    for (uint32_t i = 1; i < f->facet_end; i++) {
+        vector__slot_set_clear(&vector__facet_of(f, i)->slots, &f->bytes);
+    }
+    for (uint32_t i = 1; i < f->field_end; i++) {
+        vector__slot_set_clear(&f->fields[i].slots, &f->bytes);
+    }
+    f->lists = NULL;
+    f->list_blocks = 0;
+    f->present = NULL;
+    f->present_words = 0;
+    f->slot_end = 0;
+    for (uint32_t slot = 0; slot < old.slot_end; slot++) {
+        if (!vector__bit(old.present, slot)) {
+            continue;
+        }
+        const struct vector__facet_lists *lists = old.lists[slot / BLOCK_SLOTS];
+        const uint32_t start = lists != NULL ? lists->starts[slot % BLOCK_SLOTS] : 0;
+        note_present(f, to[slot]);
+        if (start != 0) {
+            add_slot(f, to[slot], lists->ids + start + 1, lists->ids[start]);
+        }
+    }
+    old.bytes = f->bytes - old.present_words * sizeof *old.present;
+    drop_lists(&old);
+    f->bytes = old.bytes;
+    free(old.present);
+}
+
+void vector__facets_move(struct vector__facets *to, struct vector__facets *from)
+{
+    vector__facets_free(to);
+    *to = *from;
+    vector__facets_init(from);
+}
+
+size_t vector__facets_cost(const json_t *metadata)
+{
+    return json_object_size(metadata) > 0 ? cost_of(metadata, 0) + 2 * sizeof(uint32_t) : 0;
+}
+
+const struct vector__facet *vector__facets_at(const struct vector__facets *f, uint32_t facet)
+{
+    return vector__facet_of(f, facet);
+}
+
+/* Elements of an array are values of the array's own field. */
+static struct vector__digest collect(struct collector *c, uint32_t field, size_t path_len,
+                                     const json_t *value)
+{
+    const struct vector__digest content = collect_content(c, field, path_len, value);
+    struct vector__value made;
+    vector__value_of(&c->f->key, value, &content, &made);
+    add_facet(c, vector__facet_intern(c->f, field, &made));
+    return vector__value_digest(&c->f->key, &made);
+}
+
+static struct vector__digest collect_content(struct collector *c, uint32_t field, size_t path_len,
+                                             const json_t *value)
+{
+    struct vector__digest content = { { 0 } };
+    if (json_is_array(value)) {
+        vector__digest_begin(value, &content);
+        for (size_t i = 0; i < json_array_size(value); i++) {
+            vector__digest_element(&c->f->key,
+                                   collect(c, field, path_len, json_array_get(value, i)), &content);
+        }
+    } else if (json_is_object(value)) {
+        vector__digest_begin(value, &content);
+        collect_members(c, field, path_len, value, &content);
+    }
+    return content;
+}
+
+/* What no filter can ask for, its path being too long, is only a part of what it stands in. */
+static void collect_members(struct collector *c, uint32_t field, size_t path_len,
+                            const json_t *object, struct vector__digest *content)
 {
     const char *name;
     json_t *member;
-    const size_t before = c->path.len;
-    const uint64_t at_before = c->at;
     json_object_foreach((json_t *)object, name, member)
     {
-        const size_t len = strlen(name);
-        if (before + 1 + len > VECTOR__PATH_BYTES) {
-            continue;
-        }
-        if (nested) {
-            cx_buf_putc(&c->path, '.');
-        }
-        cx_buf_append(&c->path, name, len);
-        c->at = cx_siphash(c->key->bytes, c->path.data != NULL ? c->path.data : "", c->path.len);
-        add(c, hash_tagged(c->key, 'e', c->at, 0));
-        collect_value(c, member);
-        c->path.len = before;
-        c->at = at_before;
+        const size_t len = member_path(path_len, name);
+        const struct vector__digest digest =
+            len > VECTOR__PATH_BYTES + 1
+                ? vector__digest_of(&c->f->key, member)
+                : collect(c, vector__field_intern(c->f, field, cx_str_of(name)), len, member);
+        vector__digest_member(&c->f->key, name, digest, content);
     }
 }
 
-static void collect_value(struct collector *c, const json_t *value)
+/* With a dot in front, which the first one does not have. */
+static size_t member_path(size_t path_len, const char *name)
 {
-    add(c, hash_tagged(c->key, 'f', c->at, hash_value(c->key, value)));
+    return path_len + 1 + strlen(name);
+}
+
+static void add_facet(struct collector *c, uint32_t facet)
+{
+    struct vector__facets *f = c->f;
+    struct vector__facet *made = vector__facet_of(f, facet);
+    if (!vector__slot_set_add(&made->slots, c->slot, f->slot_end, &f->bytes)) {
+        return;
+    }
+    (void)vector__slot_set_add(&f->fields[made->field].slots, c->slot, f->slot_end, &f->bytes);
+    if (c->count == c->room) {
+        c->room = c->room == 0 ? 16 : c->room * 2;
+        c->ids = cx_realloc_array(c->ids, c->room, sizeof *c->ids);
+    }
+    c->ids[c->count++] = facet;
+}
+
+static size_t cost_of(const json_t *value, size_t path_len)
+{
+    size_t cost = 0;
     if (json_is_array(value)) {
         for (size_t i = 0; i < json_array_size(value); i++) {
-            collect_value(c, json_array_get(value, i));
+            cost += cost_of(json_array_get(value, i), path_len);
         }
-    } else if (json_is_object(value)) {
-        collect_members(c, value, true);
     }
-}
-
-static void add(struct collector *c, uint64_t facet)
-{
-    if (c->count == c->cap) {
-        c->cap = c->cap == 0 ? 16 : c->cap * 2;
-        c->facets = cx_realloc_array(c->facets, c->cap, sizeof *c->facets);
-    }
-    c->facets[c->count++] = facet;
-}
-
-static uint64_t hash_value(const struct vector__facet_key *key, const json_t *value)
-{
-    switch (json_typeof(value)) {
-    case JSON_NULL:
-        return hash_tagged(key, 'n', 0, 0);
-    case JSON_TRUE:
-        return hash_tagged(key, 't', 0, 0);
-    case JSON_FALSE:
-        return hash_tagged(key, 't', 1, 0);
-    case JSON_STRING:
-        return hash_tagged(
-            key, 's', cx_siphash(key->bytes, json_string_value(value), json_string_length(value)),
-            0);
-    case JSON_INTEGER:
-    case JSON_REAL: {
-        const struct vector__number number = vector__number_of(value);
-        uint64_t bits = (uint64_t)number.integer;
-        if (!number.is_integer) {
-            memcpy(&bits, &number.real, sizeof bits);
-        }
-        return hash_tagged(key, number.is_integer ? 'i' : 'r', bits, 0);
-    }
-    case JSON_ARRAY: {
-        uint64_t hash = json_array_size(value);
-        for (size_t i = 0; i < json_array_size(value); i++) {
-            hash = hash_tagged(key, 'a', hash, hash_value(key, json_array_get(value, i)));
-        }
-        return hash_tagged(key, 'A', hash, 0);
-    }
-    case JSON_OBJECT:
-        break;
-    }
-    /* A sum does not depend on the order of the members. */
-    uint64_t sum = 0;
     const char *name;
     json_t *member;
     json_object_foreach((json_t *)value, name, member)
     {
-        sum += hash_tagged(key, 'm', cx_siphash(key->bytes, name, strlen(name)),
-                           hash_value(key, member));
+        const size_t len = member_path(path_len, name);
+        if (len <= VECTOR__PATH_BYTES + 1) {
+            cost += vector__field_cost(cx_str_of(name)) + cost_of(member, len);
+        }
     }
-    return hash_tagged(key, 'O', sum, json_object_size(value));
+    struct vector__value made = { .kind = json_is_array(value)    ? VECTOR__ARRAY
+                                          : json_is_object(value) ? VECTOR__OBJECT
+                                                                  : VECTOR__NULL };
+    if (json_is_string(value)) {
+        const size_t len = json_string_length(value);
+        made.kind = VECTOR__LONG_STRING;
+        made.text.len = len < VECTOR__STRING_BYTES ? len : VECTOR__STRING_BYTES;
+    }
+    return cost + vector__facet_cost(&made);
 }
 
-struct vector__number vector__number_of(const json_t *value)
+static void note_present(struct vector__facets *f, uint32_t slot)
 {
-    if (json_is_integer(value)) {
-        return (struct vector__number){ .is_integer = true, .integer = json_integer_value(value) };
+    if (slot >= f->present_words * 64) {
+        const size_t words = (size_t)slot / 64 + 1 + f->present_words / 4;
+        f->present = cx_realloc_array(f->present, words, sizeof *f->present);
+        memset(f->present + f->present_words, 0, (words - f->present_words) * sizeof *f->present);
+        f->bytes += (words - f->present_words) * sizeof *f->present;
+        f->present_words = words;
     }
-    const double real = json_real_value(value);
-    if (real >= -0x1p63 && real < 0x1p63 && real == floor(real)) {
-        return (struct vector__number){ .is_integer = true, .integer = (int64_t)real };
+    vector__bit_set(f->present, slot);
+    f->slot_end = slot >= f->slot_end ? (size_t)slot + 1 : f->slot_end;
+    const size_t blocks = f->slot_end / BLOCK_SLOTS + 1;
+    if (blocks > f->list_blocks) {
+        f->lists = cx_realloc_array(f->lists, blocks, sizeof *f->lists);
+        memset(f->lists + f->list_blocks, 0, (blocks - f->list_blocks) * sizeof *f->lists);
+        f->bytes += (blocks - f->list_blocks) * sizeof *f->lists;
+        f->list_blocks = blocks;
     }
-    return (struct vector__number){ .real = real };
 }
 
-static uint64_t hash_tagged(const struct vector__facet_key *key, char tag, uint64_t a, uint64_t b)
+static void keep_list(struct vector__facets *f, uint32_t slot, const uint32_t *ids, size_t count)
 {
-    struct {
-        uint64_t tag;
-        uint64_t a;
-        uint64_t b;
-    } bytes = { (unsigned char)tag, a, b };
-    return cx_siphash(key->bytes, &bytes, sizeof bytes);
+    struct vector__facet_lists *lists = lists_for(f, slot);
+    make_room(f, lists, count + 1);
+    lists->starts[slot % BLOCK_SLOTS] = lists->end;
+    lists->ids[lists->end++] = (uint32_t)count;
+    memcpy(lists->ids + lists->end, ids, count * sizeof *ids);
+    lists->end += (uint32_t)count;
 }
 
-static int compare_facets(const void *a, const void *b)
+static struct vector__facet_lists *lists_for(struct vector__facets *f, uint32_t slot)
 {
-    const uint64_t x = *(const uint64_t *)a;
-    const uint64_t y = *(const uint64_t *)b;
-    return x < y ? -1 : x > y ? 1 : 0;
+    struct vector__facet_lists **lists = &f->lists[slot / BLOCK_SLOTS];
+    if (*lists == NULL) {
+        *lists = cx_alloc(sizeof **lists);
+        f->bytes += sizeof **lists;
+        (*lists)->end = 1; /* 0 stands for none */
+    }
+    return *lists;
+}
+
+/* Where much is garbage what is not moves together. */
+static void make_room(struct vector__facets *f, struct vector__facet_lists *lists, size_t added)
+{
+    if (lists->end + added <= lists->room) {
+        return;
+    }
+    const size_t kept = lists->end - lists->garbage;
+    const size_t needed = kept + added;
+    const size_t room = needed + needed / 4 > IDS_ROOM_MIN ? needed + needed / 4 : IDS_ROOM_MIN;
+    CX_CHECK(room <= UINT32_MAX);
+    uint32_t *ids = cx_realloc_array(NULL, room, sizeof *ids);
+    uint32_t end = 1;
+    for (size_t i = 0; i < BLOCK_SLOTS; i++) {
+        if (lists->starts[i] != 0) {
+            const uint32_t *list = lists->ids + lists->starts[i];
+            lists->starts[i] = end;
+            memcpy(ids + end, list, (list[0] + (size_t)1) * sizeof *ids);
+            end += list[0] + 1;
+        }
+    }
+    free(lists->ids);
+    f->bytes += room * sizeof *ids;
+    f->bytes -= lists->room * sizeof *ids;
+    lists->ids = ids;
+    lists->end = end;
+    lists->room = (uint32_t)room;
+    lists->garbage = 0;
+}
+
+static void drop_list(struct vector__facets *f, uint32_t slot)
+{
+    struct vector__facet_lists *lists = f->lists[slot / BLOCK_SLOTS];
+    uint32_t *start = &lists->starts[slot % BLOCK_SLOTS];
+    lists->garbage += lists->ids[*start] + 1;
+    *start = 0;
+    if (lists->garbage + 1 == lists->end) {
+        f->bytes -= sizeof *lists + lists->room * sizeof *lists->ids;
+        free(lists->ids);
+        free(lists);
+        f->lists[slot / BLOCK_SLOTS] = NULL;
+    }
+}
+
+static void drop_lists(struct vector__facets *f)
+{
+    for (size_t i = 0; i < f->list_blocks; i++) {
+        if (f->lists[i] != NULL) {
+            f->bytes -= sizeof *f->lists[i] + f->lists[i]->room * sizeof *f->lists[i]->ids;
+            free(f->lists[i]->ids);
+            free(f->lists[i]);
+        }
+    }
+    f->bytes -= f->list_blocks * sizeof *f->lists;
+    free(f->lists);
+}
+
+static void add_slot(struct vector__facets *f, uint32_t slot, const uint32_t *ids, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct vector__facet *facet = vector__facet_of(f, ids[i]);
+        (void)vector__slot_set_add(&facet->slots, slot, f->slot_end, &f->bytes);
+        (void)vector__slot_set_add(&f->fields[facet->field].slots, slot, f->slot_end, &f->bytes);
+    }
+    keep_list(f, slot, ids, count);
 }

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT
  *
- * filter: which documents a search may find, by their metadata. Two forms of one meaning: the exact
- * one looks at the JSON; the fast one looks at facets, keyed 64-bit hashes of every (path, value) a
- * document's metadata has, which the index keeps in memory. The fast one can only err by a collision of hashes;
- * the exact one has the last word on every hit.
+ * filter: which documents are meant, by their metadata. JSON becomes a small tree once; the tree is
+ * then asked in two ways that give the same answer: of one document's metadata (here), and of
+ * all documents at once (filter_sets.h).
  *
- * Meaning. {"a": 1, "b.c": "x"}: all members must hold. A path reaches into objects, and into every
- * element of an array on its way. A value matches when it is equal (numbers by value, objects and
- * arrays by content) or is an array of which an element matches. null matches null and a
- * missing key.
+ * Meaning. A path reaches into objects ("a.b" is b of a, and also a member that is called "a.b") and into
+ * every element of an array on its way. What it reaches, and every element of an array there, are
+ * the values; a comparison holds where it holds for one of them. Numbers compare by value, strings by
+ * their bytes, false comes before true; arrays and objects are equal by content; values of two types
+ * never compare. null equals null and a missing key. $ne, $nin and $not say the opposite of
+ * $eq, $in and what they hold.
  *
  * Threads: any; a filter is read only once it is made.
  */
@@ -18,33 +19,36 @@
 #include <jansson.h>
 
 #include "cortex/base.h"
+#include "cortex/vector.h"
 
-#define VECTOR__PATH_BYTES 1024 /* longer paths cannot be asked for */
+#define VECTOR__PATH_BYTES 1024  /* longer paths cannot be asked for */
+#define VECTOR__STRING_BYTES 256 /* longer strings have equals, but no order can be asked for */
 
-struct vector__condition {
-    const char *path;    /* borrowed from the filter's json */
-    const json_t *value; /* borrowed */
-    uint64_t facet;
-    uint64_t exists; /* facet of "something is there", for null */
+enum vector__filter_op {
+    VECTOR__AND, /* of no nodes: holds */
+    VECTOR__OR,
+    VECTOR__NOT, /* of one node */
+    VECTOR__EQ,
+    VECTOR__IN, /* equal to an element of value */
+    VECTOR__GT, /* value: a number, a string of at most VECTOR__STRING_BYTES, or a boolean */
+    VECTOR__GTE,
+    VECTOR__LT,
+    VECTOR__LTE,
+    VECTOR__EXISTS, /* something, null too, is at path, or nothing: as value says */
 };
-struct vector__filter {
-    struct vector__condition *conditions;
-    size_t count; /* 0 = every document passes */
+struct vector__filter_node {
+    enum vector__filter_op op;
+    const char *path;    /* of a comparison; borrowed from the filter's JSON, and so is */
+    const json_t *value; /* what it compares with */
+    struct vector__filter_node *first; /* of and, or, not */
+    struct vector__filter_node *next;  /* beside this one */
 };
-/* The key of the facets of one process. */
-struct vector__facet_key {
-    uint8_t bytes[16];
+struct cx_vector_filter {
+    struct cx_arena arena;
+    const struct vector__filter_node *root; /* NULL: every document passes */
 };
 
-/* filter: NULL or an object, which must outlive *out. CX_INVALID where it is not understood. */
-enum cx_status vector__filter_init(const json_t *filter, const struct vector__facet_key *key,
-                                   struct vector__filter *out, struct cx_err *err) CX_MUST_CHECK;
-void vector__filter_free(struct vector__filter *filter);
-bool vector__filter_exact(const struct vector__filter *filter, const json_t *metadata);
-bool vector__filter_facets(const struct vector__filter *filter, const uint64_t *facets,
-                           size_t count);
-/* The facets of one document, ascending. *out: the caller frees. */
-void vector__facets_of(const json_t *metadata, const struct vector__facet_key *key, uint64_t **out,
-                       size_t *count);
+/* filter: NULL passes everything. */
+bool vector__filter_holds(const struct cx_vector_filter *filter, const json_t *metadata);
 
 #endif

@@ -36,7 +36,7 @@ static size_t slab_blocks_of(size_t coarse_stride);
 void vector__entry_free(struct vector__entry *entry)
 {
     free(entry->doc_id);
-    free(entry->facets);
+    json_decref(entry->metadata);
     free(entry->vector);
     if (entry->words != NULL) {
         vector__words_free(entry->words);
@@ -47,13 +47,14 @@ void vector__entry_free(struct vector__entry *entry)
 
 size_t vector__entry_bytes(const struct vector__entry *entry)
 {
-    return strlen(entry->doc_id) + 1 + entry->facet_count * sizeof *entry->facets;
+    return strlen(entry->doc_id) + 1 + vector__facets_cost(entry->metadata);
 }
 
 void vector__index_init(struct vector__index *index)
 {
     *index = (struct vector__index){ 0 };
     vector__postings_init(&index->postings);
+    vector__facets_init(&index->facets);
     vector__row_file_init(&index->file);
     /* Searches come in a steady stream: a writer that had to wait for a gap in it would starve. */
     pthread_rwlockattr_t attributes;
@@ -68,11 +69,11 @@ void vector__index_free(struct vector__index *index)
 {
     for (size_t i = 0; i < index->slot_end; i++) {
         free(vector__index_slot(index, i)->doc_id);
-        free(vector__index_slot(index, i)->facets);
     }
     free_blocks(index);
     vector__row_file_free(&index->file);
     vector__postings_free(&index->postings);
+    vector__facets_free(&index->facets);
     free(index->blocks);
     free(index->slabs);
     free(index->free_slots);
@@ -86,6 +87,8 @@ void vector__index_set_dimension(struct vector__index *index, unsigned dimension
     free_blocks(index);
     vector__postings_clear(&index->postings); /* slots begin anew, and their epochs */
     index->postings.version++;
+    vector__facets_free(&index->facets);
+    vector__facets_init(&index->facets);
     index->words = 0;
     index->slot_end = 0;
     index->free_count = 0;
@@ -135,17 +138,14 @@ void vector__index_set(struct vector__index *index, struct vector__entry *entry)
     }
     struct vector__slot *slot = vector__index_slot(index, at);
     if (!added) {
-        index->extra_bytes -= strlen(slot->doc_id) + 1 + slot->facet_count * sizeof *slot->facets;
+        index->extra_bytes -= strlen(slot->doc_id) + 1;
     }
     free(slot->doc_id);
-    free(slot->facets);
-    index->extra_bytes += vector__entry_bytes(entry);
+    index->extra_bytes += strlen(entry->doc_id) + 1;
     slot->rowid = entry->rowid;
     slot->doc_id = entry->doc_id;
-    slot->facets = entry->facets;
-    slot->facet_count = entry->facet_count;
     entry->doc_id = NULL;
-    entry->facets = NULL;
+    vector__facets_set(&index->facets, (uint32_t)at, entry->metadata);
     if (entry->vector != NULL) {
         set_row(index, at, entry->vector);
         entry->vector = NULL;
@@ -178,9 +178,9 @@ void vector__index_remove(struct vector__index *index, int64_t rowid)
         return;
     }
     struct vector__slot *slot = vector__index_slot(index, at);
-    index->extra_bytes -= strlen(slot->doc_id) + 1 + slot->facet_count * sizeof *slot->facets;
+    index->extra_bytes -= strlen(slot->doc_id) + 1;
     free(slot->doc_id);
-    free(slot->facets);
+    vector__facets_remove(&index->facets, (uint32_t)at);
     set_pending(index, at, false);
     vector__index_drop_text(index, at);
     clear_row(index, at, -INFINITY);
@@ -209,7 +209,8 @@ size_t vector__index_bytes_with(const struct vector__index *index, size_t added)
                               3 * sizeof(float) + sizeof(uint32_t) + sizeof(uint16_t) +
                               sizeof(struct vector__slot) + 2 * sizeof(struct vector__map_entry);
     const size_t fresh_bytes = index->file.fd < 0 ? 0 : index->fresh_count * row_bytes;
-    return (index->slot_end + new_slots) * slot_bytes + fresh_bytes + index->extra_bytes;
+    return (index->slot_end + new_slots) * slot_bytes + fresh_bytes + index->extra_bytes +
+           index->facets.bytes;
 }
 
 /* Takes over the vector. */

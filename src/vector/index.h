@@ -18,6 +18,7 @@
 
 #include "coarse.h"
 #include "cortex/base.h"
+#include "facets.h"
 #include "postings.h"
 #include "row_file.h"
 
@@ -26,8 +27,6 @@
 struct vector__slot {
     int64_t rowid; /* 0 = free */
     char *doc_id;
-    uint64_t *facets; /* ascending */
-    size_t facet_count;
     bool pending; /* has no vector yet: its row counts as none */
     bool in_file; /* its row, or what was one, has been written */
 };
@@ -79,21 +78,22 @@ struct vector__index {
     size_t live;
     size_t pending;     /* of these */
     size_t fresh_count; /* rows to be written */
-    size_t extra_bytes; /* ids and facets */
+    size_t extra_bytes; /* ids */
     uint64_t words;     /* lengths of all texts */
+    struct vector__facets facets;
 };
 
 /* What a document brings into the index. Owned by whoever holds it, until vector__index_set. */
 struct vector__entry {
     int64_t rowid;
     char *doc_id;
-    uint64_t *facets;
-    size_t facet_count;
-    float *vector; /* dimension floats of length 0 or 1; NULL = the row stays as it is */
-    bool pending;  /* without a vector: it has none, or none any more */
+    json_t *metadata; /* an object; NULL = none */
+    float *vector;    /* dimension floats of length 0 or 1; NULL = the row stays as it is */
+    bool pending;     /* without a vector: it has none, or none any more */
     struct vector__words *words; /* of its text; NULL = the text stays as it is */
 };
 void vector__entry_free(struct vector__entry *entry); /* what it holds */
+/* What it can take in the index beside its row, at most. */
 size_t vector__entry_bytes(const struct vector__entry *entry);
 
 extern float vector__wiped;

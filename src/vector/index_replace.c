@@ -6,6 +6,7 @@
  */
 #include "index.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static void swap_all_but_lock(struct vector__index *a, struct vector__index *b);
@@ -13,21 +14,23 @@ static void swap_all_but_lock(struct vector__index *a, struct vector__index *b);
 void vector__index_replace(struct vector__index *index, struct vector__index *next)
 {
     CX_CHECK(index->live == index->pending && next->live == 0);
+    uint32_t *moved = cx_alloc((index->slot_end + 1) * sizeof *moved);
     for (size_t at = 0; at < index->slot_end; at++) {
         struct vector__slot *slot = vector__index_slot(index, at);
         if (slot->rowid != 0) {
             const int64_t rowid = slot->rowid;
             struct vector__entry entry = { .rowid = slot->rowid,
                                            .doc_id = slot->doc_id,
-                                           .facets = slot->facets,
-                                           .facet_count = slot->facet_count,
                                            .pending = true };
             *slot = (struct vector__slot){ 0 };
             vector__index_set(next, &entry);
-            vector__index_set_length(next, vector__index_find(next, rowid),
-                                     vector__index_length(index, at));
+            moved[at] = (uint32_t)vector__index_find(next, rowid);
+            vector__index_set_length(next, moved[at], vector__index_length(index, at));
         }
     }
+    vector__facets_renumber(&index->facets, moved);
+    vector__facets_move(&next->facets, &index->facets);
+    free(moved);
     /* Postings go by slot. */
     vector__postings_clear(&index->postings);
     index->postings.version++;

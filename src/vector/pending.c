@@ -249,7 +249,8 @@ static enum cx_status learn_dimension(struct cx_vector *v, struct cx_db *db, str
     vector__index_init(next);
     vector__index_set_dimension(next, f->dimension);
     f->next = next;
-    const size_t bytes = vector__index_bytes_with(next, v->index.live) + v->index.extra_bytes;
+    const size_t bytes = vector__index_bytes_with(next, v->index.live) + v->index.extra_bytes +
+                         v->index.facets.bytes;
     if (bytes > vector__bytes_max(v)) {
         return cx_err_set(err, CX_OVERLOADED,
                           "the vectors would need more memory than the index "

@@ -51,12 +51,10 @@ static void consider(const struct vector__scan *scan, const struct fusion *fusio
 static void score_possibles(const struct vector__scan *scan, const struct vector__ranking *r,
                             const struct fusion *fusion, struct vector__possibles *possibles,
                             struct vector__best *best);
-static double keyword_max(const struct vector__index *index, const struct vector__ranking *r,
-                          const struct vector__matches *matches);
+static double keyword_max(const struct vector__ranking *r, const struct vector__matches *matches);
 static double fused(double keyword, double cosine, double cosine_max);
 static double divided(double score, double max);
 static double least_score(const struct vector__ranking *r);
-static bool passes(const struct vector__ranking *r, const struct vector__slot *slot);
 static void offer(struct vector__best *best, const struct vector__ranking *r,
                   const struct vector__slot *slot, double score, double semantic, double keyword);
 
@@ -67,9 +65,16 @@ enum cx_status vector__rank(struct cx_vector *v, const struct vector__ranking *r
     const uint64_t before_ns = cx_clock_mono_ns();
     CX_CHECK(pthread_rwlock_rdlock(&v->index.lock) == 0);
     enum cx_status status = check_query(v, ranking, err);
-    if (status == CX_OK && v->index.live > 0 && most > 0) {
-        status = rank_live(v, ranking, &best, err);
+    struct vector__allowed allowed = { .all = true };
+    if (status == CX_OK) {
+        status = vector__filter_ask(ranking->filter, &v->index.facets, &allowed, err);
     }
+    if (status == CX_OK && v->index.live > 0 && most > 0) {
+        struct vector__ranking of_allowed = *ranking;
+        of_allowed.allowed = &allowed;
+        status = rank_live(v, &of_allowed, &best, err);
+    }
+    vector__allowed_free(&allowed);
     vector__best_sort(&best);
     for (size_t i = 0; i < best.count; i++) {
         best.items[i].doc_id = NULL;
@@ -128,13 +133,12 @@ static enum cx_status rank_live(const struct cx_vector *v, const struct vector__
 static void rank_keyword(const struct vector__index *index, const struct vector__ranking *r,
                          const struct vector__matches *matches, struct vector__best *best)
 {
-    const double max = keyword_max(index, r, matches);
+    const double max = keyword_max(r, matches);
     for (size_t i = 0; i < matches->count; i++) {
         const double keyword = divided(matches->scores[matches->slots[i]], max);
         if (vector__best_wants(best, keyword)) {
-            const struct vector__slot *slot = vector__index_slot(index, matches->slots[i]);
-            if (passes(r, slot)) {
-                offer(best, r, slot, keyword, 0, keyword);
+            if (vector__allows(r->allowed, matches->slots[i])) {
+                offer(best, r, vector__index_slot(index, matches->slots[i]), keyword, 0, keyword);
             }
         }
     }
@@ -150,7 +154,8 @@ static enum cx_status rank_by_cosine(const struct cx_vector *v, const struct vec
         return CX_OK;
     }
     struct vector__scan scan;
-    enum cx_status status = vector__scan_init(&scan, v, compares ? r->query : NULL, r->filter, err);
+    enum cx_status status =
+        vector__scan_init(&scan, v, compares ? r->query : NULL, r->allowed, err);
     if (status == CX_OK) {
         status = r->mode == CX_SEARCH_SEMANTIC ? rank_semantic(&scan, r, best, err)
                                                : rank_hybrid(&scan, r, matches, best, err);
@@ -237,7 +242,7 @@ static void consider_matches(const struct vector__scan *scan, const struct vecto
                              const struct vector__matches *matches, struct fusion *fusion,
                              struct vector__floor *floor, struct vector__possibles *possibles)
 {
-    const double max = keyword_max(scan->index, r, matches);
+    const double max = keyword_max(r, matches);
     for (size_t i = 0; i < matches->count; i++) {
         const size_t slot = matches->slots[i];
         fusion->keywords[slot] = (float)divided(matches->scores[slot], max);
@@ -272,7 +277,7 @@ static void consider(const struct vector__scan *scan, const struct fusion *fusio
     const double keyword = fusion->keywords[slot];
     const float bound = fusion->uppers[slot];
     const double upper = fused(keyword, vector__scan_upper(scan, bound), fusion->cosine_max);
-    if (upper < floor->value || !vector__scan_passes(scan, vector__index_slot(scan->index, slot))) {
+    if (upper < floor->value || !vector__allows(scan->allowed, slot)) {
         return;
     }
     const struct vector__range range = vector__scan_range(scan, slot);
@@ -302,13 +307,12 @@ static void score_possibles(const struct vector__scan *scan, const struct vector
 }
 
 /* Of those that pass the filter. */
-static double keyword_max(const struct vector__index *index, const struct vector__ranking *r,
-                          const struct vector__matches *matches)
+static double keyword_max(const struct vector__ranking *r, const struct vector__matches *matches)
 {
     double max = 0;
     for (size_t i = 0; i < matches->count; i++) {
         const double score = matches->scores[matches->slots[i]];
-        if (score > max && passes(r, vector__index_slot(index, matches->slots[i]))) {
+        if (score > max && vector__allows(r->allowed, matches->slots[i])) {
             max = score;
         }
     }
@@ -331,12 +335,6 @@ static double divided(double score, double max)
 static double least_score(const struct vector__ranking *r)
 {
     return r->has_min_score ? r->min_score : -INFINITY;
-}
-
-static bool passes(const struct vector__ranking *r, const struct vector__slot *slot)
-{
-    return r->filter->count == 0 ||
-           vector__filter_facets(r->filter, slot->facets, slot->facet_count);
 }
 
 static void offer(struct vector__best *best, const struct vector__ranking *r,

@@ -10,6 +10,7 @@
 #ifndef CORTEX_VECTOR_RANK_H
 #define CORTEX_VECTOR_RANK_H
 
+#include "filter_sets.h"
 #include "keywords.h"
 #include "vector_internal.h"
 
@@ -23,11 +24,12 @@ struct vector__candidate {
 };
 struct vector__ranking {
     enum cx_search_mode mode;
-    const float *query;                /* padded and aligned as rows are, or NULL */
-    unsigned dimension;                /* of the query */
-    bool own_vector;                   /* the query's vector is the client's */
-    struct vector__keywords *keywords; /* NULL in semantic mode */
-    const struct vector__filter *filter;
+    const float *query;                    /* padded and aligned as rows are, or NULL */
+    unsigned dimension;                    /* of the query */
+    bool own_vector;                       /* the query's vector is the client's */
+    struct vector__keywords *keywords;     /* NULL in semantic mode */
+    const struct cx_vector_filter *filter; /* NULL passes all */
+    const struct vector__allowed *allowed; /* which documents pass it: vector__rank finds out */
     bool has_min_score;
     double min_score;
 };

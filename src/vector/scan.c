@@ -103,11 +103,11 @@ void vector__possibles_free(struct vector__possibles *list)
 }
 
 enum cx_status vector__scan_init(struct vector__scan *scan, const struct cx_vector *v,
-                                 const float *query, const struct vector__filter *filter,
+                                 const float *query, const struct vector__allowed *allowed,
                                  struct cx_err *err)
 {
     *scan = (struct vector__scan){
-        .index = &v->index, .kernel = v->kernel, .query = query, .filter = filter
+        .index = &v->index, .kernel = v->kernel, .query = query, .allowed = allowed
     };
     scan->buffer = cx_alloc(sizeof *scan->buffer);
     scan->buffer->row = aligned_alloc(VECTOR__ALIGN, v->index.stride * sizeof(float));
@@ -242,8 +242,7 @@ static void take_chunk(const struct vector__pass *pass, size_t first, size_t row
 
 static bool is_candidate(const struct vector__scan *scan, size_t slot)
 {
-    const struct vector__slot *document = vector__index_slot(scan->index, slot);
-    return !document->pending && vector__scan_passes(scan, document);
+    return vector__allows(scan->allowed, slot) && !vector__index_slot(scan->index, slot)->pending;
 }
 
 double vector__scan_upper(const struct vector__scan *scan, float upper)
@@ -275,12 +274,6 @@ float vector__scan_cut(const struct vector__scan *scan, double cosine)
 {
     const double cut = cosine - (double)scan->coarse.slack;
     return cut > -(double)FLT_MAX ? nextafterf((float)cut, -INFINITY) : -FLT_MAX;
-}
-
-bool vector__scan_passes(const struct vector__scan *scan, const struct vector__slot *slot)
-{
-    return scan->filter->count == 0 ||
-           vector__filter_facets(scan->filter, slot->facets, slot->facet_count);
 }
 
 float vector__scan_exact(const struct vector__scan *scan, size_t slot)

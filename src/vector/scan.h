@@ -11,6 +11,7 @@
 #ifndef CORTEX_VECTOR_SCAN_H
 #define CORTEX_VECTOR_SCAN_H
 
+#include "filter_sets.h"
 #include "vector_internal.h"
 
 /* The greatest of the lower bounds offered so far; a heap with the least on top. */
@@ -54,13 +55,13 @@ struct vector__scan {
     float *zeros;       /* where there is none */
     struct vector__row_buffer *buffer;
     float *uppers; /* of the rows at hand */
-    const struct vector__filter *filter;
+    const struct vector__allowed *allowed;
     struct vector__coarse_query coarse;
 };
 /* query: of the index's dimension, padded and aligned as rows are; NULL stands for zeros, and all
  * cosines are 0. To be freed on failure too. */
 enum cx_status vector__scan_init(struct vector__scan *scan, const struct cx_vector *v,
-                                 const float *query, const struct vector__filter *filter,
+                                 const float *query, const struct vector__allowed *allowed,
                                  struct cx_err *err) CX_MUST_CHECK;
 void vector__scan_free(struct vector__scan *scan);
 /* One query's part in a pass over the rows. */
@@ -86,7 +87,6 @@ struct vector__range {
 };
 /* What the cosine of a slot's row lies between; reads both planes. */
 struct vector__range vector__scan_range(const struct vector__scan *scan, size_t slot);
-bool vector__scan_passes(const struct vector__scan *scan, const struct vector__slot *slot);
 /* The float32 cosine; reads the row. */
 float vector__scan_exact(const struct vector__scan *scan, size_t slot);
 

@@ -3,7 +3,7 @@
  * A search: filter, keyword leg, ranking, and the rows of the best.
  *
  * The index and the database are changed one after the other, so for a moment they may differ: a
- * document that only one of them knows is no hit. Ranking hands over some more candidates than are
+ * document that only one of them knows, or whose metadata has changed, is no hit. Ranking hands over some more candidates than are
  * asked for, which take the places of those; should they not do, the search is made again, with more.
  *
  * Threads: a worker with a reader of its own.
@@ -25,7 +25,6 @@ struct run {
     struct cx_vector *v;
     struct cx_db *db;
     const struct cx_search *search;
-    struct vector__filter filter;
     float *query; /* padded, aligned; NULL = no vector leg */
     struct vector__keywords keywords;
     struct vector__candidate *candidates;
@@ -52,9 +51,6 @@ enum cx_status cx_vector_search(struct cx_vector *v, struct cx_db *db,
 {
     struct run run = { .v = v, .db = db, .search = search };
     enum cx_status status = check_search(search, err);
-    if (status == CX_OK) {
-        status = vector__filter_init(search->filter, &v->facet_key, &run.filter, err);
-    }
     if (status == CX_OK) {
         status = pad_query(&run, err);
     }
@@ -130,7 +126,7 @@ static enum cx_status try_search(struct run *run, json_t *hits, bool *whole, str
         .dimension = search->dimension,
         .own_vector = search->own_vector,
         .keywords = &run->keywords,
-        .filter = &run->filter,
+        .filter = search->filter,
         .has_min_score = search->has_min_score,
         .min_score = search->min_score,
     };
@@ -215,7 +211,7 @@ static enum cx_status make_hit(struct run *run, const struct vector__candidate *
     if (status != CX_OK) {
         return status;
     }
-    if (!vector__filter_exact(&run->filter, metadata)) {
+    if (!vector__filter_holds(run->search->filter, metadata)) {
         json_decref(metadata);
         return CX_OK;
     }
@@ -278,7 +274,6 @@ static json_t *numbers_of(struct cx_str blob)
 
 static void run_free(struct run *run)
 {
-    vector__filter_free(&run->filter);
     free(run->query);
     vector__keywords_free(&run->keywords);
     free(run->candidates);

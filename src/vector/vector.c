@@ -27,7 +27,6 @@ struct cx_vector *vector__new(struct cx_vector_store *store, struct cx_str name)
     v->model = store->model;
     v->fingerprint = store->fingerprint;
     v->dimension = store->dimension;
-    v->facet_key = store->facet_key;
     v->kernel = vector__kernel_best();
     v->scan_seconds = cx_metrics_series(CX_M_VECTOR_SCAN, "");
     vector__index_init(&v->index);
@@ -213,8 +212,7 @@ static enum cx_status load_row(struct cx_vector *v, const struct cx_stmt *s, str
         return status;
     }
     struct vector__entry entry = { .rowid = cx_stmt_int(s, 0), .pending = pending };
-    vector__facets_of(metadata, &v->facet_key, &entry.facets, &entry.facet_count);
-    json_decref(metadata);
+    entry.metadata = metadata;
     entry.doc_id = cx_strndup(doc_id.p, doc_id.len);
     entry.vector = pending ? NULL : cx_alloc(dimension * sizeof(float));
     if (!pending && !vector__copy_unit(entry.vector, blob.p, dimension)) {

@@ -8,7 +8,6 @@
 #include <stdatomic.h>
 
 #include "cortex/vector.h"
-#include "filter.h"
 #include "fulltext.h"
 #include "index.h"
 #include "kernel.h"
@@ -29,7 +28,6 @@ struct cx_vector_store {
     unsigned dimension; /* of the configured model; 0 = learned from its first vector */
     size_t collections_max;
     struct vector__memory memory;
-    struct vector__facet_key facet_key;
     pthread_mutex_t mutex;    /* guards the table, and who holds what; for moments only */
     struct cx_vector **items; /* by name, but for those that are deleted */
     size_t count;             /* those that no document has come into included */
@@ -65,7 +63,6 @@ struct cx_vector {
     const char *fingerprint;
     unsigned dimension;         /* of the configured model; 0 = learned from its first vector */
     enum cx_vector_owner owner; /* changed with the index, under its lock */
-    struct vector__facet_key facet_key;
     struct vector__kernel kernel;
     struct vector__index index;
     struct vector__fulltext fulltext;

@@ -123,7 +123,7 @@ static void fill(struct world *w, struct cx_vector *v, struct cx_db *db, size_t 
 }
 
 static void measure(struct world *w, struct cx_vector *v, struct cx_db *db, size_t queries,
-                    const char *name, const json_t *filter)
+                    const char *name, const struct cx_vector_filter *filter)
 {
     struct cx_err err = { "" };
     float *vectors = malloc(queries * w->dimension * sizeof *vectors);
@@ -258,7 +258,6 @@ static void compare(struct world *w, struct cx_vector *v, const float *floats, s
     memset(vectors, 0, TURN * stride * sizeof *vectors);
     static struct vector__candidate truth[TURN][TOP_K];
     size_t true_count[TURN];
-    const struct vector__filter no_filter = { 0 };
     struct turn brute = { 0, INFINITY };
     struct turn coarse = { 0, INFINITY };
     size_t differences = 0;
@@ -274,8 +273,7 @@ static void compare(struct world *w, struct cx_vector *v, const float *floats, s
         for (size_t i = 0; i < TURN; i++) {
             const struct vector__ranking ranking = { .mode = CX_SEARCH_SEMANTIC,
                                                      .query = vectors + i * stride,
-                                                     .dimension = (unsigned)w->dimension,
-                                                     .filter = &no_filter };
+                                                     .dimension = (unsigned)w->dimension };
             struct vector__candidate found[TOP_K];
             size_t count = 0;
             struct cx_err err = { "" };
@@ -339,9 +337,18 @@ int main(int argc, char **argv)
     free(floats);
     struct cx_db *reader = cx_store_reader(store);
     measure(&w, v, reader, queries, "whole search", NULL);
-    json_t *filter = json_pack("{s:i}", "part", 1);
+    json_t *part = json_pack("{s:i}", "part", 1);
+    json_t *loc = json_array();
+    struct cx_faults faults;
+    struct cx_vector_filter *filter = NULL;
+    cx_faults_init(&faults);
+    if (!cx_vector_filter_parse(part, loc, &faults, &filter)) {
+        exit(1);
+    }
     measure(&w, v, reader, queries, "the same, filter 10%", filter);
-    json_decref(filter);
+    cx_vector_filter_free(&filter);
+    json_decref(part);
+    json_decref(loc);
     cx_store_return(store, reader);
     (void)cx_vector_release(&v);
     cx_vector_store_free(&vectors);

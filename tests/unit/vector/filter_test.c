@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The meaning of filters by a table, for the exact form and the fast one; then both against each
- * other on drawn metadata.
+ * The meaning of filters by a table, asked of one document and of all; what is refused, and where; then
+ * both ways against a naive one on drawn metadata.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,9 +9,8 @@
 
 #include "cortex/json.h"
 #include "fixture.h"
-#include "vector/filter.h"
-
-static const struct vector__facet_key KEY = { { 1, 2, 3 } };
+#include "naive_filter.h"
+#include "vector/filter_sets.h"
 
 static json_t *parse(const char *text)
 {
@@ -22,25 +21,41 @@ static json_t *parse(const char *text)
     return value;
 }
 
+/* Among others, so that what passes is not all there is. */
+static bool allowed_by_facets(const struct cx_vector_filter *filter, const json_t *metadata)
+{
+    struct vector__facets facets;
+    struct vector__allowed allowed;
+    struct cx_err err = { "" };
+    json_t *other = json_pack("{s:i,s:{s:s}}", "a", 77, "b", "c", "other");
+    vector__facets_init(&facets);
+    vector__facets_set(&facets, 3, other);
+    vector__facets_set(&facets, 70, metadata);
+    vector__facets_set(&facets, 71, other);
+    vector__facets_set(&facets, 200, metadata);
+    vector__facets_remove(&facets, 200);
+    EXPECT(vector__filter_ask(filter, &facets, &allowed, &err) == CX_OK);
+    const bool passes = vector__allows(&allowed, 70);
+    EXPECT(allowed.all || (!vector__allows(&allowed, 69) && !vector__allows(&allowed, 200)));
+    vector__allowed_free(&allowed);
+    vector__facets_free(&facets);
+    json_decref(other);
+    return passes;
+}
+
 static void expect_match(const char *filter_text, const char *metadata_text, bool want)
 {
-    json_t *filter_json = parse(filter_text);
+    json_t *json = NULL;
     json_t *metadata = parse(metadata_text);
-    struct vector__filter filter;
-    struct cx_err err = { "" };
-    if (test_expect(vector__filter_init(filter_json, &KEY, &filter, &err) == CX_OK, __FILE__,
-                    __LINE__, "%s: %s", filter_text, err.text)) {
-        uint64_t *facets = NULL;
-        size_t count = 0;
-        vector__facets_of(metadata, &KEY, &facets, &count);
-        (void)test_expect(vector__filter_exact(&filter, metadata) == want, __FILE__, __LINE__,
-                          "exact: %s on %s", filter_text, metadata_text);
-        (void)test_expect(vector__filter_facets(&filter, facets, count) == want, __FILE__, __LINE__,
-                          "facets: %s on %s", filter_text, metadata_text);
-        free(facets);
-        vector__filter_free(&filter);
+    struct cx_vector_filter *filter = NULL;
+    if (filter_parse(filter_text, &json, &filter)) {
+        (void)test_expect(vector__filter_holds(filter, metadata) == want, __FILE__, __LINE__,
+                          "one: %s on %s", filter_text, metadata_text);
+        (void)test_expect(allowed_by_facets(filter, metadata) == want, __FILE__, __LINE__,
+                          "all: %s on %s", filter_text, metadata_text);
     }
-    json_decref(filter_json);
+    cx_vector_filter_free(&filter);
+    json_decref(json);
     json_decref(metadata);
 }
 
@@ -122,43 +137,201 @@ TEST(filter_table)
         { "{\"a\":{\"b\":1}}", "{\"a\":[{\"b\":1.0}]}", true },
         { "{\"a\":{}}", "{\"a\":{}}", true },
         { "{\"a\":{}}", "{\"a\":[]}", false },
+        /* operators */
+        { "{\"a\":{\"$eq\":1}}", "{\"a\":1.0}", true },
+        { "{\"a\":{\"$eq\":{\"b\":1}}}", "{\"a\":{\"b\":1}}", true },
+        { "{\"a\":{\"$ne\":1}}", "{\"a\":1}", false },
+        { "{\"a\":{\"$ne\":1}}", "{\"a\":\"1\"}", true },
+        { "{\"a\":{\"$ne\":1}}", "{}", true },
+        { "{\"a\":{\"$ne\":1}}", "{\"a\":[2,1]}", false },
+        { "{\"a\":{\"$ne\":null}}", "{}", false },
+        { "{\"a\":{\"$ne\":null}}", "{\"a\":null}", false },
+        { "{\"a\":{\"$ne\":null}}", "{\"a\":0}", true },
+        { "{\"a\":{\"$gt\":1}}", "{\"a\":2}", true },
+        { "{\"a\":{\"$gt\":1}}", "{\"a\":1}", false },
+        { "{\"a\":{\"$gt\":1}}", "{\"a\":1.0000001}", true },
+        { "{\"a\":{\"$gt\":1}}", "{}", false },
+        { "{\"a\":{\"$gt\":1}}", "{\"a\":\"2\"}", false },
+        { "{\"a\":{\"$gt\":1}}", "{\"a\":null}", false },
+        { "{\"a\":{\"$gt\":1}}", "{\"a\":true}", false },
+        { "{\"a\":{\"$gt\":1}}", "{\"a\":[0,[5]]}", true },
+        { "{\"a\":{\"$gt\":1}}", "{\"a\":[0,-5]}", false },
+        { "{\"a\":{\"$gt\":-0.5}}", "{\"a\":0}", true },
+        { "{\"a\":{\"$gt\":-0.5}}", "{\"a\":-1}", false },
+        { "{\"a\":{\"$gt\":9007199254740992}}", "{\"a\":9007199254740993}", true },
+        { "{\"a\":{\"$gt\":9007199254740992.0}}", "{\"a\":9007199254740993}", true },
+        { "{\"a\":{\"$lt\":1e300}}", "{\"a\":9223372036854775807}", true },
+        { "{\"a\":{\"$gt\":-1e300}}", "{\"a\":-9223372036854775808}", true },
+        { "{\"a\":{\"$gt\":9223372036854775807}}", "{\"a\":9223372036854775808.0}", true },
+        { "{\"a\":{\"$gt\":0.25}}", "{\"a\":0.5}", true },
+        { "{\"a\":{\"$gte\":2}}", "{\"a\":2.0}", true },
+        { "{\"a\":{\"$gte\":2}}", "{\"a\":1}", false },
+        { "{\"a\":{\"$lt\":2}}", "{\"a\":1}", true },
+        { "{\"a\":{\"$lt\":2}}", "{\"a\":2}", false },
+        { "{\"a\":{\"$lte\":2}}", "{\"a\":2}", true },
+        { "{\"a\":{\"$lte\":2}}", "{\"a\":3}", false },
+        { "{\"a\":{\"$gt\":\"a\"}}", "{\"a\":\"b\"}", true },
+        { "{\"a\":{\"$gt\":\"a\"}}", "{\"a\":\"a\"}", false },
+        { "{\"a\":{\"$gt\":\"a\"}}", "{\"a\":\"aa\"}", true },
+        { "{\"a\":{\"$gte\":\"\"}}", "{\"a\":\"\"}", true },
+        { "{\"a\":{\"$lt\":\"2024-02-01\"}}", "{\"a\":\"2024-01-31T23:59:59Z\"}", true },
+        { "{\"a\":{\"$gt\":\"z\"}}", "{\"a\":\"\xC3\xA9\"}", true },
+        { "{\"a\":{\"$gt\":false}}", "{\"a\":true}", true },
+        { "{\"a\":{\"$gt\":false}}", "{\"a\":false}", false },
+        { "{\"a\":{\"$gte\":1,\"$lt\":5}}", "{\"a\":3}", true },
+        { "{\"a\":{\"$gte\":1,\"$lt\":5}}", "{\"a\":5}", false },
+        { "{\"a\":{\"$gte\":1,\"$lt\":5}}", "{\"a\":[0,9]}", true }, /* one element each */
+        { "{\"a\":{\"$in\":[1,\"x\",null]}}", "{\"a\":\"x\"}", true },
+        { "{\"a\":{\"$in\":[1,\"x\",null]}}", "{}", true },
+        { "{\"a\":{\"$in\":[1,\"x\"]}}", "{}", false },
+        { "{\"a\":{\"$in\":[1,\"x\"]}}", "{\"a\":[7,[1]]}", true },
+        { "{\"a\":{\"$in\":[[7,1]]}}", "{\"a\":[7,1]}", true },
+        { "{\"a\":{\"$in\":[]}}", "{\"a\":1}", false },
+        { "{\"a\":{\"$nin\":[]}}", "{\"a\":1}", true },
+        { "{\"a\":{\"$nin\":[1,2]}}", "{\"a\":2}", false },
+        { "{\"a\":{\"$nin\":[1,2]}}", "{\"a\":3}", true },
+        { "{\"a\":{\"$nin\":[1,2]}}", "{}", true },
+        { "{\"a\":{\"$nin\":[1,null]}}", "{}", false },
+        { "{\"a\":{\"$exists\":true}}", "{\"a\":null}", true },
+        { "{\"a\":{\"$exists\":true}}", "{}", false },
+        { "{\"a\":{\"$exists\":false}}", "{}", true },
+        { "{\"a\":{\"$exists\":false}}", "{\"a\":[]}", false },
+        { "{\"a.b\":{\"$exists\":true}}", "{\"a\":[1,{\"b\":2}]}", true },
+        { "{\"a.b\":{\"$gt\":1}}", "{\"a\":{\"b\":2}}", true },
+        { "{\"a.b\":{\"$gt\":1}}", "{\"a.b\":2}", true },
+        { "{\"a.b\":{\"$gt\":1}}", "{\"a\":[{\"b\":0},{\"b\":2}]}", true },
+        { "{\"a\":{\"$not\":{\"$gt\":1}}}", "{\"a\":1}", true },
+        { "{\"a\":{\"$not\":{\"$gt\":1}}}", "{\"a\":2}", false },
+        { "{\"a\":{\"$not\":{\"$gt\":1}}}", "{}", true },
+        { "{\"a\":{\"$not\":{\"$not\":{\"$gt\":1}}}}", "{\"a\":2}", true },
+        { "{\"a\":{\"$not\":{\"$gt\":1,\"$lt\":5}}}", "{\"a\":7}", true },
+        { "{\"$not\":{\"a\":1}}", "{\"a\":2}", true },
+        { "{\"$not\":{\"a\":1}}", "{\"a\":1}", false },
+        { "{\"$not\":{\"a\":1,\"b\":2}}", "{\"a\":1}", true },
+        { "{\"$not\":{}}", "{\"a\":1}", false },
+        { "{\"$and\":[{\"a\":1},{\"b\":2}]}", "{\"a\":1,\"b\":2}", true },
+        { "{\"$and\":[{\"a\":1},{\"b\":2}]}", "{\"a\":1}", false },
+        { "{\"$and\":[{}]}", "{\"a\":1}", true },
+        { "{\"$or\":[{\"a\":1},{\"b\":2}]}", "{\"b\":2}", true },
+        { "{\"$or\":[{\"a\":1},{\"b\":2}]}", "{\"b\":3}", false },
+        { "{\"$or\":[{\"a\":1}],\"b\":2}", "{\"a\":1}", false },
+        { "{\"$or\":[{\"a\":1}],\"b\":2}", "{\"a\":1,\"b\":2}", true },
+        { "{\"$or\":[{\"$and\":[{\"a\":{\"$gt\":1}},{\"a\":{\"$lt\":3}}]},{\"b\":{\"$in\":[5]}}]}",
+          "{\"a\":2}", true },
     };
     for (size_t i = 0; i < CX_ARRAY_LEN(ROWS); i++) {
         expect_match(ROWS[i].filter, ROWS[i].metadata, ROWS[i].want);
     }
 }
 
+static void expect_faults(const char *text, const char *want)
+{
+    json_t *json = parse(text);
+    json_t *loc = json_pack("[s]", "filter");
+    struct cx_faults faults;
+    struct cx_vector_filter *filter = NULL;
+    cx_faults_init(&faults);
+    EXPECT(!cx_vector_filter_parse(json, loc, &faults, &filter));
+    char found[512] = "";
+    for (size_t i = 0; i < json_array_size(faults.list); i++) {
+        const json_t *one = json_array_get(faults.list, i);
+        char *path = json_dumps(json_object_get(one, "loc"), JSON_COMPACT);
+        const size_t len = strlen(found);
+        snprintf(found + len, sizeof found - len, "%s%s %s", i > 0 ? "; " : "", path,
+                 json_string_value(json_object_get(one, "type")));
+        free(path);
+    }
+    (void)test_expect(want == NULL || strcmp(found, want) == 0, __FILE__, __LINE__,
+                      "%s: %s instead of %s", text, found, want != NULL ? want : "a fault");
+    cx_faults_free(&faults);
+    json_decref(loc);
+    json_decref(json);
+}
+
 TEST(filter_refusals)
 {
-    static const char *const TEXTS[] = {
-        "{\"$or\":[{\"a\":1}]}",
-        "{\"a\":{\"$gt\":1}}",
-        "{\"a\":{\"$eq\":1}}",
-        "{\"a\":[{\"$in\":[1]}]}",
-        "[1]",
-        "\"a\"",
+    static const struct {
+        const char *text;
+        const char *faults;
+    } ROWS[] = {
+        { "[1]", "[\"filter\"] type" },
+        { "\"a\"", "[\"filter\"] type" },
+        { "{\"a\":{\"$frob\":1}}", "[\"filter\",\"a\",\"$frob\"] value" },
+        { "{\"$frob\":1}", "[\"filter\",\"$frob\"] value" },
+        { "{\"$gt\":1}", "[\"filter\",\"$gt\"] value" },
+        { "{\"a\":{\"$or\":[]}}", "[\"filter\",\"a\",\"$or\"] value" },
+        { "{\"$or\":{}}", "[\"filter\",\"$or\"] type" },
+        { "{\"$or\":[]}", "[\"filter\",\"$or\"] length" },
+        { "{\"$and\":[{},2]}", "[\"filter\",\"$and\",1] type" },
+        { "{\"$not\":[]}", "[\"filter\",\"$not\"] type" },
+        { "{\"a\":{\"$not\":1}}", "[\"filter\",\"a\",\"$not\"] type" },
+        { "{\"a\":{\"$not\":{}}}", "[\"filter\",\"a\",\"$not\"] type" },
+        { "{\"a\":{\"$in\":1}}", "[\"filter\",\"a\",\"$in\"] type" },
+        { "{\"a\":{\"$in\":[{\"$eq\":1}]}}", "[\"filter\",\"a\",\"$in\",0,\"$eq\"] value" },
+        { "{\"a\":{\"$exists\":1}}", "[\"filter\",\"a\",\"$exists\"] type" },
+        { "{\"a\":{\"$gt\":null}}", "[\"filter\",\"a\",\"$gt\"] type" },
+        { "{\"a\":{\"$lte\":[1]}}", "[\"filter\",\"a\",\"$lte\"] type" },
+        { "{\"a\":{\"$gt\":1,\"b\":2}}", "[\"filter\",\"a\",\"b\"] value" },
+        { "{\"a\":{\"b\":{\"$gt\":1}}}", "[\"filter\",\"a\",\"b\",\"$gt\"] value" },
+        { "{\"a\":[{\"$gt\":1}]}", "[\"filter\",\"a\",0,\"$gt\"] value" },
+        { "{\"a\":{\"$x\":1},\"$or\":[{\"b\":{\"$in\":3}},4],\"c\":{\"$exists\":null}}",
+          "[\"filter\",\"a\",\"$x\"] value; [\"filter\",\"$or\",0,\"b\",\"$in\"] type; "
+          "[\"filter\",\"$or\",1] type; [\"filter\",\"c\",\"$exists\"] type" },
     };
-    for (size_t i = 0; i < CX_ARRAY_LEN(TEXTS); i++) {
-        json_t *json = parse(TEXTS[i]);
-        struct vector__filter filter;
-        struct cx_err err = { "" };
-        EXPECT_INT(vector__filter_init(json, &KEY, &filter, &err), CX_INVALID);
-        EXPECT(err.text[0] != '\0');
-        json_decref(json);
+    for (size_t i = 0; i < CX_ARRAY_LEN(ROWS); i++) {
+        expect_faults(ROWS[i].text, ROWS[i].faults);
     }
-    json_t *json = parse("{\"a\":{\"$gt\":1}}");
-    struct vector__filter filter;
-    struct cx_err err = { "" };
-    EXPECT_INT(vector__filter_init(json, &KEY, &filter, &err), CX_INVALID);
-    EXPECT(strstr(err.text, "\"$gt\"") != NULL);
-    json_decref(json);
+}
 
-    char *text = malloc(3000);
-    snprintf(text, 3000, "{\"%0*d\":1}", VECTOR__PATH_BYTES + 1, 0);
-    json = parse(text);
-    EXPECT_INT(vector__filter_init(json, &KEY, &filter, &err), CX_INVALID);
-    json_decref(json);
-    free(text);
+/* What many times over, between what; `closed` times more at the end. */
+static void write_filter(struct cx_buf *text, const char *before, const char *one, int count,
+                         const char *after, const char *closed)
+{
+    cx_buf_clear(text);
+    cx_buf_puts(text, before);
+    for (int i = 0; i < count; i++) {
+        cx_buf_puts(text, one);
+    }
+    cx_buf_puts(text, after);
+    for (int i = 0; i < count; i++) {
+        cx_buf_puts(text, closed);
+    }
+    cx_buf_putc(text, '\0');
+}
+
+TEST(filter_ceilings)
+{
+    static const struct {
+        const char *before;
+        const char *one;
+        const char *after;
+        const char *closed;
+        int most;
+        const char *fault; /* NULL: where it is does not matter */
+    } ROWS[] = {
+        { "", "{\"$not\":", "{\"a\":1}", "}", 16, NULL },
+        { "{\"a\":", "{\"$not\":", "{\"$gt\":1}}", "}", 16, NULL },
+        { "{\"$or\":[", "{\"a\":1},", "{\"a\":2}]}", "", 1022, "[\"filter\"] length" },
+        { "{\"a\":{\"$in\":[", "1,", "2]}}", "", 9999, "[\"filter\"] length" },
+        { "{\"", "k", "\":1}", "", VECTOR__PATH_BYTES, "[\"filter\"] length" },
+        { "{\"a\":{\"$gt\":\"", "k", "\"}}", "", VECTOR__STRING_BYTES,
+          "[\"filter\",\"a\",\"$gt\"] length" },
+    };
+    struct cx_buf text;
+    cx_buf_init(&text, (size_t)1 << 20);
+    for (size_t i = 0; i < CX_ARRAY_LEN(ROWS); i++) {
+        json_t *json = NULL;
+        struct cx_vector_filter *filter = NULL;
+        write_filter(&text, ROWS[i].before, ROWS[i].one, ROWS[i].most, ROWS[i].after,
+                     ROWS[i].closed);
+        EXPECT(filter_parse(text.data, &json, &filter));
+        cx_vector_filter_free(&filter);
+        json_decref(json);
+        write_filter(&text, ROWS[i].before, ROWS[i].one, ROWS[i].most + 1, ROWS[i].after,
+                     ROWS[i].closed);
+        expect_faults(text.data, ROWS[i].fault);
+    }
+    cx_buf_free(&text);
 }
 
 static json_t *draw_value(uint64_t *state, int depth)
@@ -193,41 +366,150 @@ static json_t *draw_value(uint64_t *state, int depth)
     }
 }
 
-TEST(facets_say_what_the_exact_filter_says)
+static const char *const PATHS[] = { "a", "b", "a.b", "a.b.a", "", ".a", "b.a" };
+
+static json_t *draw_array(uint64_t *state, int depth)
 {
-    uint64_t state = 7;
-    static const char *const PATHS[] = { "a", "b", "a.b", "a.b.a", "", ".a", "b.a" };
-    size_t matches = 0;
-    for (int i = 0; i < 20000; i++) {
-        json_t *metadata = NULL;
-        do {
-            json_decref(metadata);
-            metadata = draw_value(&state, 3);
-        } while (!json_is_object(metadata));
-        json_t *json = json_object();
-        for (uint64_t n = 1 + draw(&state) % 2; n > 0; n--) {
-            (void)json_object_set_new(json, PATHS[draw(&state) % CX_ARRAY_LEN(PATHS)],
-                                      draw_value(&state, 2));
-        }
-        struct vector__filter filter;
-        struct cx_err err = { "" };
-        REQUIRE(vector__filter_init(json, &KEY, &filter, &err) == CX_OK);
-        uint64_t *facets = NULL;
-        size_t count = 0;
-        vector__facets_of(metadata, &KEY, &facets, &count);
-        const bool exact = vector__filter_exact(&filter, metadata);
-        matches += exact ? 1 : 0;
-        if (vector__filter_facets(&filter, facets, count) != exact) {
-            char *a = json_dumps(json, JSON_ENCODE_ANY);
-            char *b = json_dumps(metadata, 0);
-            (void)test_expect(false, __FILE__, __LINE__, "%s on %s: exact says %d", a, b, exact);
-            free(a);
-            free(b);
-        }
-        free(facets);
-        vector__filter_free(&filter);
-        json_decref(json);
-        json_decref(metadata);
+    json_t *array = json_array();
+    for (uint64_t i = draw(state) % 4; i > 0; i--) {
+        json_array_append_new(array, draw_value(state, depth));
     }
-    EXPECT(matches > 1000);
+    return array;
+}
+
+static json_t *draw_operators(uint64_t *state, int depth)
+{
+    static const char *const WORDS[] = { "$eq", "$ne",  "$gt",     "$gte", "$lt",
+                                         "$in", "$nin", "$exists", "$lte", "$not" };
+    json_t *object = json_object();
+    for (uint64_t n = 1 + draw(state) % 2; n > 0; n--) {
+        const char *word = WORDS[draw(state) % (depth > 0 ? 10 : 9)];
+        json_t *operand = NULL;
+        if (strcmp(word, "$not") == 0) {
+            operand = draw_operators(state, depth - 1);
+        } else if (strcmp(word, "$exists") == 0) {
+            operand = json_boolean(draw(state) % 2 == 0);
+        } else if (strstr(word, "in") != NULL) {
+            operand = draw_array(state, 1);
+        } else if (word[1] == 'g' || word[1] == 'l') {
+            do {
+                json_decref(operand);
+                operand = draw_value(state, 0);
+            } while (json_is_null(operand));
+        } else {
+            operand = draw_value(state, 2);
+        }
+        json_object_set_new(object, word, operand);
+    }
+    return object;
+}
+
+static json_t *draw_filter(uint64_t *state, int depth)
+{
+    json_t *filter = json_object();
+    for (uint64_t n = draw(state) % 3 + (depth < 3 ? 1 : 0); n > 0; n--) {
+        const uint64_t what = draw(state) % (depth > 0 ? 9 : 6);
+        if (what < 2) {
+            json_object_set_new(filter, PATHS[draw(state) % CX_ARRAY_LEN(PATHS)],
+                                draw_value(state, 2));
+        } else if (what < 6) {
+            json_object_set_new(filter, PATHS[draw(state) % CX_ARRAY_LEN(PATHS)],
+                                draw_operators(state, 2));
+        } else if (what == 6) {
+            json_object_set_new(filter, "$not", draw_filter(state, depth - 1));
+        } else {
+            json_t *list = json_array();
+            for (uint64_t k = 1 + draw(state) % 3; k > 0; k--) {
+                json_array_append_new(list, draw_filter(state, depth - 1));
+            }
+            json_object_set_new(filter, what == 7 ? "$and" : "$or", list);
+        }
+    }
+    return filter;
+}
+
+static json_t *draw_metadata(uint64_t *state)
+{
+    json_t *metadata = json_object();
+    static const char *const WORDS[] = { "a", "b", "a.b", "" };
+    for (uint64_t i = draw(state) % 4; i > 0; i--) {
+        json_object_set_new(metadata, WORDS[draw(state) % 4], draw_value(state, 3));
+    }
+    return metadata;
+}
+
+static void report(const char *which, const json_t *filter, const json_t *metadata, bool want)
+{
+    char *a = json_dumps(filter, JSON_ENCODE_ANY);
+    char *b = json_dumps(metadata, 0);
+    (void)test_expect(false, __FILE__, __LINE__, "%s: %s on %s is not %d", which, a, b, want);
+    free(a);
+    free(b);
+}
+
+/* Many documents that come, change and go, and filters asked of all of them. */
+TEST(filters_say_what_a_naive_one_says)
+{
+    enum { SLOTS = 300, ROUNDS = 60, FILTERS = 40 };
+    uint64_t state = 11;
+    struct vector__facets facets;
+    static json_t *documents[SLOTS];
+    struct cx_err err = { "" };
+    size_t matches = 0;
+    vector__facets_init(&facets);
+    for (int round = 0; round < ROUNDS; round++) {
+        for (int i = 0; i < SLOTS / 4; i++) {
+            const size_t slot = draw(&state) % SLOTS;
+            json_decref(documents[slot]);
+            documents[slot] = draw(&state) % 4 > 0 ? draw_metadata(&state) : NULL;
+            if (documents[slot] != NULL) {
+                vector__facets_set(&facets, (uint32_t)slot, documents[slot]);
+            } else {
+                vector__facets_remove(&facets, (uint32_t)slot);
+            }
+        }
+        for (int i = 0; i < FILTERS; i++) {
+            json_t *json = draw_filter(&state, 3);
+            json_t *loc = json_array();
+            struct cx_faults faults;
+            struct cx_vector_filter *filter = NULL;
+            struct vector__allowed allowed;
+            cx_faults_init(&faults);
+            REQUIRE(cx_vector_filter_parse(json, loc, &faults, &filter));
+            REQUIRE(vector__filter_ask(filter, &facets, &allowed, &err) == CX_OK);
+            size_t count = 0;
+            for (size_t slot = 0; slot < SLOTS; slot++) {
+                if (documents[slot] == NULL) {
+                    EXPECT(allowed.all || !vector__allows(&allowed, slot));
+                    continue;
+                }
+                const bool want = naive_filter(json, documents[slot]);
+                count += want ? 1 : 0;
+                if (vector__filter_holds(filter, documents[slot]) != want) {
+                    report("one", json, documents[slot], want);
+                }
+                if (vector__allows(&allowed, slot) != want) {
+                    report("all", json, documents[slot], want);
+                }
+            }
+            EXPECT(allowed.all || allowed.count == count);
+            for (size_t k = 0; allowed.slots != NULL && k < allowed.count; k++) {
+                EXPECT(vector__allows(&allowed, allowed.slots[k]));
+                EXPECT(k == 0 || allowed.slots[k] > allowed.slots[k - 1]);
+            }
+            matches += count;
+            vector__allowed_free(&allowed);
+            cx_vector_filter_free(&filter);
+            json_decref(loc);
+            json_decref(json);
+        }
+    }
+    EXPECT(matches > 100000 && matches < 500000);
+    for (size_t slot = 0; slot < SLOTS; slot++) {
+        vector__facets_remove(&facets, (uint32_t)slot);
+        json_decref(documents[slot]);
+    }
+    EXPECT_INT(facets.facet_table.count, 0);
+    EXPECT_INT(facets.field_table.count, 0);
+    vector__facets_free(&facets);
 }

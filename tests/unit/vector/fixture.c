@@ -43,11 +43,38 @@ bool fixture_open_with(struct fixture *f, const char *fingerprint, unsigned dime
 
 void fixture_close(struct fixture *f)
 {
+    cx_vector_filter_free(&f->filter);
+    json_decref(f->filter_json);
     EXPECT(cx_vector_release(&f->v) == NULL);
     cx_vector_store_free(&f->vectors);
     if (f->store != NULL) {
         cx_store_close(&f->store);
     }
+}
+
+const struct cx_vector_filter *filter(struct fixture *f, const char *text)
+{
+    cx_vector_filter_free(&f->filter);
+    json_decref(f->filter_json);
+    f->filter_json = NULL;
+    (void)filter_parse(text, &f->filter_json, &f->filter);
+    return f->filter;
+}
+
+bool filter_parse(const char *text, json_t **json, struct cx_vector_filter **out)
+{
+    struct cx_err err = { "" };
+    struct cx_faults faults;
+    cx_faults_init(&faults);
+    json_t *loc = json_array();
+    bool parsed = cx_json_parse(cx_str_of(text), json, &err) == CX_OK;
+    if (parsed && !cx_vector_filter_parse(*json, loc, &faults, out)) {
+        cx_faults_sentence(&faults, &err);
+        parsed = false;
+    }
+    cx_faults_free(&faults);
+    json_decref(loc);
+    return test_expect(parsed, __FILE__, __LINE__, "%s: %s", text, err.text);
 }
 
 uint64_t draw(uint64_t *state)

@@ -16,11 +16,18 @@ struct fixture {
     struct cx_vector_store *vectors;
     struct cx_vector *v; /* "default" */
     char path[512];
+    json_t *filter_json;
+    struct cx_vector_filter *filter;
 };
 bool fixture_open(struct fixture *f);
 bool fixture_open_with(struct fixture *f, const char *fingerprint, unsigned dimension,
                        size_t bytes_max, struct cx_err *err);
 void fixture_close(struct fixture *f);
+
+/* Of this text; good until the next one or the end. */
+const struct cx_vector_filter *filter(struct fixture *f, const char *text);
+/* The caller frees both, in any order. */
+bool filter_parse(const char *text, json_t **json, struct cx_vector_filter **out);
 
 /* A unit vector drawn from a small generator; the same seed gives the same. */
 void draw_unit(uint64_t *state, float *out, unsigned dimension);

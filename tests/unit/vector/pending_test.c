@@ -131,14 +131,12 @@ TEST(a_pending_document_is_found_by_its_words)
     EXPECT(json_is_null(json_object_get(hit, "vector")));
     json_decref(hits);
 
-    json_t *filter = json_pack("{s:i}", "k", 1);
-    search.filter = filter;
+    search.filter = filter(&f, "{\"k\":1}");
     search.top_k = 10;
     search.include = 0;
     EXPECT_STR(search_ids(&f, &search, ids), "waits has");
     search.mode = CX_SEARCH_SEMANTIC;
     EXPECT_STR(search_ids(&f, &search, ids), "has");
-    json_decref(filter);
     search.filter = NULL;
     search.has_min_score = true;
     search.min_score = -1;

@@ -80,10 +80,8 @@ TEST(put_counts_what_changes)
     EXPECT_STR(search_ids(&f, &search, ids), "a b");
     search = semantic(Z);
     EXPECT_STR(search_ids(&f, &search, ids), "b a");
-    json_t *filter = json_pack("{s:i}", "k", 1);
-    search.filter = filter;
+    search.filter = filter(&f, "{\"k\":1}");
     EXPECT_STR(search_ids(&f, &search, ids), "a");
-    json_decref(filter);
     expect_sound_keywords(&f);
 
     docs[0].uri = CX_STR("file:///a");
@@ -202,10 +200,8 @@ TEST(reopened_store_knows_everything)
     char ids[1024];
     struct cx_search search = semantic(Z);
     EXPECT_STR(search_ids(&f, &search, ids), "c a");
-    json_t *filter = json_pack("{s:i}", "k", 2);
-    search.filter = filter;
+    search.filter = filter(&f, "{\"k\":2}");
     EXPECT_STR(search_ids(&f, &search, ids), "a");
-    json_decref(filter);
     fixture_close(&f);
 }
 

@@ -91,6 +91,7 @@ struct world {
     struct cx_vector v;
     unsigned dimension;
     float *query;                     /* padded */
+    int labels[ROWS];                 /* of the document in each slot; -1 = none */
     struct vector__keywords keywords; /* found by FTS5, as it were */
     uint64_t state;
 };
@@ -122,10 +123,10 @@ static void world_init(struct world *w, unsigned dimension, enum data data)
             entry.vector = cx_alloc(dimension * sizeof *entry.vector);
             draw_row(&w->state, data, w->query, i, entry.vector, dimension);
         }
+        w->labels[i] = -1;
         if (draw(&w->state) % 4 == 0) {
-            entry.facets = cx_alloc(sizeof *entry.facets);
-            entry.facets[0] = 1 + draw(&w->state) % 16;
-            entry.facet_count = 1;
+            w->labels[i] = (int)(draw(&w->state) % 16);
+            entry.metadata = json_pack("{s:i}", "label", w->labels[i]);
         }
         vector__index_set(&w->v.index, &entry);
     }
@@ -172,8 +173,8 @@ static int compare_candidates(const void *a, const void *b)
     return x->score > y->score ? -1 : x->score < y->score ? 1 : strcmp(x->doc_id, y->doc_id);
 }
 
-/* Scores every document by the formula. */
-static size_t brute_force(const struct world *w, const struct vector__ranking *r,
+/* Scores every document of a label of at least `least` by the formula. */
+static size_t brute_force(const struct world *w, const struct vector__ranking *r, int least,
                           struct vector__candidate *out)
 {
     const struct vector__index *index = &w->v.index;
@@ -191,8 +192,7 @@ static size_t brute_force(const struct world *w, const struct vector__ranking *r
     }
     for (size_t i = 0; i < index->slot_end; i++) {
         const struct vector__slot *slot = vector__index_slot(index, i);
-        allowed[i] =
-            slot->rowid != 0 && vector__filter_facets(r->filter, slot->facets, slot->facet_count);
+        allowed[i] = slot->rowid != 0 && w->labels[i] >= least;
         float dot = 0;
         if (allowed[i] && !slot->pending) {
             CX_CHECK(vector__index_read(index, i, row));
@@ -237,12 +237,12 @@ static size_t brute_force(const struct world *w, const struct vector__ranking *r
     return count;
 }
 
-static void expect_same(struct world *w, const struct vector__ranking *r, const size_t *mosts,
-                        size_t most_count, const char *what)
+static void expect_same(struct world *w, const struct vector__ranking *r, int least,
+                        const size_t *mosts, size_t most_count, const char *what)
 {
     static struct vector__candidate truth[ROWS];
     static struct vector__candidate found[ROWS];
-    const size_t all = brute_force(w, r, truth);
+    const size_t all = brute_force(w, r, least, truth);
     for (size_t m = 0; m < most_count; m++) {
         const size_t true_count = all < mosts[m] ? all : mosts[m];
         size_t count = 0;
@@ -268,21 +268,28 @@ static void expect_same(struct world *w, const struct vector__ranking *r, const 
 
 static void expect_every_mode(struct world *w, const char *what)
 {
-    struct vector__condition condition = { .facet = 3, .exists = 99, .value = json_true() };
-    const struct vector__filter filters[] = { { 0 }, { .conditions = &condition, .count = 1 } };
+    static const char *const FILTERS[] = { "{}", "{\"label\":{\"$gte\":0}}",
+                                           "{\"label\":{\"$gte\":12}}", "{\"label\":15}",
+                                           "{\"label\":16}" };
+    static const int LEAST[] = { -1, 0, 12, 15, 16 };
     static const size_t MOSTS[] = { 1, 10, MOST };
-    for (size_t f = 0; f < CX_ARRAY_LEN(filters); f++) {
+    for (size_t f = 0; f < CX_ARRAY_LEN(FILTERS); f++) {
+        json_t *json = NULL;
+        struct cx_vector_filter *filter = NULL;
+        REQUIRE(filter_parse(FILTERS[f], &json, &filter));
         for (int mode = CX_SEARCH_SEMANTIC; mode <= CX_SEARCH_HYBRID; mode++) {
             struct vector__ranking r = { .mode = (enum cx_search_mode)mode,
                                          .query = w->query,
                                          .dimension = w->dimension,
                                          .keywords = &w->keywords,
-                                         .filter = &filters[f] };
-            expect_same(w, &r, MOSTS, CX_ARRAY_LEN(MOSTS), what);
+                                         .filter = filter };
+            expect_same(w, &r, LEAST[f], MOSTS, CX_ARRAY_LEN(MOSTS), what);
             r.has_min_score = true;
             r.min_score = (double)(draw(&w->state) % 100) / 100;
-            expect_same(w, &r, MOSTS, CX_ARRAY_LEN(MOSTS), what);
+            expect_same(w, &r, LEAST[f], MOSTS, CX_ARRAY_LEN(MOSTS), what);
         }
+        cx_vector_filter_free(&filter);
+        json_decref(json);
     }
 }
 
@@ -317,15 +324,13 @@ TEST(ranking_all_of_them)
     world_init(&w, 48, RANDOM);
     w.v.kernel = vector__kernel_best();
     draw_matches(&w, 3);
-    const struct vector__filter no_filter = { 0 };
     for (int mode = CX_SEARCH_SEMANTIC; mode <= CX_SEARCH_HYBRID; mode++) {
         const struct vector__ranking r = { .mode = (enum cx_search_mode)mode,
                                            .query = w.query,
                                            .dimension = w.dimension,
-                                           .keywords = &w.keywords,
-                                           .filter = &no_filter };
+                                           .keywords = &w.keywords };
         const size_t most = ROWS;
-        expect_same(&w, &r, &most, 1, "all");
+        expect_same(&w, &r, -1, &most, 1, "all");
     }
     world_free(&w);
 }
