@@ -4,12 +4,15 @@
  */
 #include "encoder_kernel.h"
 
+#include "encoder_avx2.h"
+#include "encoder_avx512.h"
 #include "encoder_plain.h"
 
 const struct embed__kernel *const embed__kernels[] = {
-    &embed__kernel_plain,
-    &embed__kernel_plain_bfloat16,
-    &embed__kernel_plain_int8,
+#if defined(__x86_64__)
+    &embed__kernel_avx512, &embed__kernel_avx2,
+#endif
+    &embed__kernel_plain,  &embed__kernel_plain_bfloat16, &embed__kernel_plain_int8,
 };
 const size_t embed__kernels_count = CX_ARRAY_LEN(embed__kernels);
 
