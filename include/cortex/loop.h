@@ -32,6 +32,12 @@ uint64_t cx_loop_now_ms(const struct cx_loop *loop); /* monotonic, of this itera
  * milliseconds. */
 double cx_loop_lag_ms(const struct cx_loop *loop);
 
+/* However much there is to do, an iteration of the loop stays short, so that who asks for little waits
+ * for little: work that comes in bulk asks after each piece whether its turn is over, and leaves what is
+ * left to the next iteration (a timer of zero). What sockets bring in one iteration shares one turn of
+ * 0.25 ms; each timer has its own. A turn begins when it is first asked about: that is never yes. */
+bool cx_loop_turn_over(struct cx_loop *loop);
+
 /* Where code runs. A thread is the loop thread of the loop that it created. */
 bool cx_on_loop_thread(void);
 bool cx_on_worker_thread(void);

@@ -23,6 +23,9 @@ struct loop__task {
 void loop__defer(struct cx_loop *loop, struct loop__task *task);
 void loop__defer_cancel(struct loop__task *task); /* nothing if it does not wait */
 
+/* What is called next has a turn of its own (cx_loop_turn_over). */
+void loop__new_turn(struct cx_loop *loop);
+
 /* Marks this thread as a worker for the time of a job. */
 void loop__mark_worker(bool working);
 

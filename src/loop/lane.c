@@ -2,8 +2,8 @@
  *
  * Lanes: bounded shares of the worker pool. A lane has at most `running` runners in the pool. A
  * runner begins with the job that it was started for and goes on with those that wait, in two
- * queues, without asking the loop: it and the loop would spend more on waking each other than most
- * jobs take.
+ * queues, and a little later with those that come, without asking the loop: it and the loop would
+ * spend more on waking each other than most jobs take.
  *
  *   submit --> WAITING --> BEGUN --> done (CX_OK)
  *      |          '------> DROPPED, done (CX_CANCELLED), by a task put off
@@ -11,10 +11,11 @@
  *                 '------> DROPPED, done (CX_CANCELLED): the pool had not begun its runner
  *
  * Owns its jobs and runners, and keeps some of them for the next submit. Between the loop and the
- * runners stand the queues, the jobs that are done, the number of runners that take jobs, and the
- * state of a job that is in a queue: these are touched under the lock, all else on the loop alone.
+ * runners stand the queues, the jobs that are done, what the runners are at, and the state of a job that
+ * is in a queue: these are touched under the lock, all else on the loop alone.
  */
-#include "internal.h"
+#include "jobs.h"
+#include "wake.h"
 
 #include "cortex/metrics.h"
 
@@ -24,35 +25,16 @@
 #include <stdlib.h>
 #include <uv.h>
 
-#define SPARE_JOBS_MAX 64
-#define COMPLETIONS_MOST 16 /* in one go: each may lead to an answer that is written */
-
-enum job_state { JOB_WAITING, JOB_POOLED, JOB_BEGUN, JOB_DROPPED };
-
-struct cx_job {             /* owner: its lane */
-    struct loop__task task; /* the completion of a job that was dropped while it waited */
-    struct cx_lane *lane;
-    struct runner *runner; /* POOLED */
-    struct cx_job *next;
-    struct cx_job *previous;
-    enum cx_priority priority;
-    enum job_state state;
-    cx_work_fn work;
-    cx_done_fn on_done;
-    void *arg;
-    uint64_t submitted_ns;
-};
+/* A runner without a job waits so long for the next one: back to the pool and out again costs the loop
+ * more. */
+#define LINGER_NS UINT64_C(5000000)
+#define NS_PER_S UINT64_C(1000000000)
 
 struct runner { /* owner: its lane */
     uv_work_t request;
     struct cx_lane *lane;
     struct cx_job *first;
     struct runner *next; /* among the spare */
-};
-
-struct job_queue {
-    struct cx_job *first;
-    struct cx_job *last;
 };
 
 struct cx_lane { /* owner: who made it; once freed, the last that holds it */
@@ -65,15 +47,17 @@ struct cx_lane { /* owner: who made it; once freed, the last that holds it */
     size_t open;            /* jobs neither completed nor dropped */
     size_t dropped;         /* not yet completed */
     size_t holds;           /* runners that are not back, and the loop while it completes jobs */
-    uv_async_t news;        /* jobs are done */
-    struct loop__task more; /* of them, after COMPLETIONS_MOST */
-    struct cx_job *spare;
-    size_t spare_count;
+    struct loop__wake news; /* jobs are done */
+    struct loop__task more; /* of them than fit into a turn */
+    struct loop__spare_jobs spare;
     struct runner *spare_runners;
     pthread_mutex_t lock;
-    struct job_queue queues[2]; /* by priority */
-    struct job_queue done;
-    unsigned takers; /* runners that look for another job after this one */
+    pthread_cond_t submitted;
+    struct loop__jobs queues[2]; /* by priority */
+    struct loop__jobs done;
+    unsigned takers;    /* runners that look for another job after this one */
+    unsigned lingering; /* of them, those that have none */
+    bool leaving;       /* nobody is to linger any more */
     struct cx_series *running_now;
     struct cx_series *waiting_now;
     struct cx_series *completed;
@@ -81,15 +65,12 @@ struct cx_lane { /* owner: who made it; once freed, the last that holds it */
     struct cx_series *wait;
 };
 
-static struct cx_job *take_spare(struct cx_lane *lane);
-static void keep_job(struct cx_lane *lane, struct cx_job *job);
-static void append_job(struct job_queue *queue, struct cx_job *job);
-static void unlink_job(struct job_queue *queue, struct cx_job *job);
+static struct cx_job *new_job(struct cx_lane *lane);
 static void start_runner(struct cx_lane *lane, struct cx_job *job);
 static void run_work(uv_work_t *request);
 static struct cx_job *next_job(struct cx_lane *lane, struct cx_job *done);
 static struct cx_job *take_waiting(struct cx_lane *lane, enum job_state state);
-static void on_news(uv_async_t *news);
+static struct cx_job *linger(struct cx_lane *lane);
 static void on_more(void *ctx);
 static void on_runner_back(uv_work_t *request, int code);
 static void replace_runner(struct cx_lane *lane);
@@ -97,7 +78,7 @@ static void complete_some(struct cx_lane *lane);
 static void on_dropped(void *ctx);
 static void complete_job(struct cx_job *job, enum cx_status status);
 static void show(const struct cx_lane *lane);
-static void on_news_closed(uv_handle_t *handle);
+static void on_news_closed(void *ctx);
 static void let_go(struct cx_lane *lane);
 static void end_if_over(struct cx_lane *lane);
 
@@ -114,9 +95,9 @@ void cx_lane_new(struct cx_loop *loop, const struct cx_lane_options *options, st
     lane->more.run = on_more;
     lane->more.ctx = lane;
     CX_CHECK(pthread_mutex_init(&lane->lock, NULL) == 0);
-    CX_CHECK(uv_async_init(cx_loop_uv(loop), &lane->news, on_news) == 0);
-    lane->news.data = lane;
-    uv_unref((uv_handle_t *)&lane->news); /* a runner in the pool keeps the loop going */
+    CX_CHECK(pthread_cond_init(&lane->submitted, NULL) == 0);
+    loop__wake_open(loop, &lane->news, on_more,
+                    lane); /* a runner in the pool keeps the loop going */
 
     char label[64];
     (void)snprintf(label, sizeof(label), "lane=\"%s\"", options->name);
@@ -139,12 +120,16 @@ void cx_lane_free(struct cx_lane **lane)
     CX_CHECK(gone->open == 0 && gone->dropped == 0);
     gone->freed = true;
     loop__defer_cancel(&gone->more);
-    uv_close((uv_handle_t *)&gone->news, on_news_closed);
+    CX_CHECK(pthread_mutex_lock(&gone->lock) == 0);
+    gone->leaving = true;
+    CX_CHECK(pthread_mutex_unlock(&gone->lock) == 0);
+    (void)pthread_cond_broadcast(&gone->submitted);
+    loop__wake_close(&gone->news, on_news_closed);
 }
 
-static void on_news_closed(uv_handle_t *handle)
+static void on_news_closed(void *ctx)
 {
-    struct cx_lane *lane = handle->data;
+    struct cx_lane *lane = ctx;
     lane->closed = true;
     end_if_over(lane);
 }
@@ -161,16 +146,14 @@ static void end_if_over(struct cx_lane *lane)
     if (!lane->closed || lane->holds > 0) {
         return;
     }
-    while (lane->spare != NULL) {
-        struct cx_job *job = lane->spare;
-        lane->spare = job->next;
-        free(job);
-    }
+    loop__wake_free(&lane->news);
+    loop__spare_free(&lane->spare);
     while (lane->spare_runners != NULL) {
         struct runner *runner = lane->spare_runners;
         lane->spare_runners = runner->next;
         free(runner);
     }
+    CX_CHECK(pthread_cond_destroy(&lane->submitted) == 0);
     CX_CHECK(pthread_mutex_destroy(&lane->lock) == 0);
     free(lane);
 }
@@ -194,7 +177,7 @@ enum cx_status cx_lane_submit(struct cx_lane *lane, enum cx_priority priority, c
         cx_counter_add(lane->refused, 1);
         return CX_OVERLOADED;
     }
-    struct cx_job *job = take_spare(lane);
+    struct cx_job *job = new_job(lane);
     job->priority = priority;
     job->state = JOB_WAITING;
     job->work = work;
@@ -204,16 +187,20 @@ enum cx_status cx_lane_submit(struct cx_lane *lane, enum cx_priority priority, c
     lane->open++;
     show(lane);
     CX_CHECK(pthread_mutex_lock(&lane->lock) == 0);
-    const bool starts = lane->takers < lane->running_max;
+    const size_t queued = lane->queues[0].count + lane->queues[1].count;
+    const bool awaited = queued < lane->lingering;
+    const bool starts = !awaited && lane->takers < lane->running_max;
     if (starts) {
         lane->takers++;
         job->state = JOB_POOLED;
     } else {
-        append_job(&lane->queues[priority], job);
+        loop__jobs_append(&lane->queues[priority], job);
     }
     CX_CHECK(pthread_mutex_unlock(&lane->lock) == 0);
     if (starts) {
         start_runner(lane, job);
+    } else if (awaited) {
+        (void)pthread_cond_signal(&lane->submitted);
     }
     if (out != NULL) {
         *out = job;
@@ -228,7 +215,7 @@ void cx_job_cancel(struct cx_job *job)
     CX_CHECK(pthread_mutex_lock(&lane->lock) == 0);
     const enum job_state state = job->state;
     if (state == JOB_WAITING) {
-        unlink_job(&lane->queues[job->priority], job);
+        loop__jobs_unlink(&lane->queues[job->priority], job);
         job->state = JOB_DROPPED;
     }
     CX_CHECK(pthread_mutex_unlock(&lane->lock) == 0);
@@ -290,35 +277,44 @@ static void run_work(uv_work_t *request)
 static struct cx_job *next_job(struct cx_lane *lane, struct cx_job *done)
 {
     CX_CHECK(pthread_mutex_lock(&lane->lock) == 0);
-    append_job(&lane->done, done);
+    loop__jobs_append(&lane->done, done);
     struct cx_job *job = take_waiting(lane, JOB_BEGUN);
     CX_CHECK(pthread_mutex_unlock(&lane->lock) == 0);
     /* The lane is there as long as this runner is not back. */
-    (void)uv_async_send(&lane->news);
-    return job;
+    loop__wake_send(&lane->news);
+    return job != NULL ? job : linger(lane);
 }
 
-/* Under the lock. With nothing there the runner takes no more: who submits from now on starts
- * another. */
+/* Under the lock. */
 static struct cx_job *take_waiting(struct cx_lane *lane, enum job_state state)
 {
-    struct job_queue *queue = &lane->queues[CX_PRIORITY_HIGH];
-    if (queue->first == NULL) {
-        queue = &lane->queues[CX_PRIORITY_NORMAL];
+    struct cx_job *job = loop__jobs_take(&lane->queues[CX_PRIORITY_HIGH]);
+    if (job == NULL) {
+        job = loop__jobs_take(&lane->queues[CX_PRIORITY_NORMAL]);
     }
-    struct cx_job *job = queue->first;
     if (job != NULL) {
-        unlink_job(queue, job);
         job->state = state;
-    } else {
-        lane->takers--;
     }
     return job;
 }
 
-static void on_news(uv_async_t *news)
+/* NULL: nothing has come, and the runner takes no more: who submits from now on starts another. */
+static struct cx_job *linger(struct cx_lane *lane)
 {
-    on_more(news->data);
+    const uint64_t until_ns = cx_clock_mono_ns() + LINGER_NS;
+    const struct timespec until = { .tv_sec = (time_t)(until_ns / NS_PER_S),
+                                    .tv_nsec = (long)(until_ns % NS_PER_S) };
+    CX_CHECK(pthread_mutex_lock(&lane->lock) == 0);
+    lane->lingering++;
+    struct cx_job *job = take_waiting(lane, JOB_BEGUN);
+    for (int waited = 0; job == NULL && waited == 0 && !lane->leaving;) {
+        waited = pthread_cond_clockwait(&lane->submitted, &lane->lock, CLOCK_MONOTONIC, &until);
+        job = take_waiting(lane, JOB_BEGUN);
+    }
+    lane->lingering--;
+    lane->takers -= job == NULL ? 1 : 0;
+    CX_CHECK(pthread_mutex_unlock(&lane->lock) == 0);
+    return job;
 }
 
 static void on_more(void *ctx)
@@ -354,32 +350,31 @@ static void replace_runner(struct cx_lane *lane)
 {
     CX_CHECK(pthread_mutex_lock(&lane->lock) == 0);
     struct cx_job *job = take_waiting(lane, JOB_POOLED);
+    lane->takers -= job == NULL ? 1 : 0;
     CX_CHECK(pthread_mutex_unlock(&lane->lock) == 0);
     if (job != NULL) {
         start_runner(lane, job);
     }
 }
 
-/* The caller holds the lane. */
+/* As many as the turn has room for: each may lead to an answer that is written. The caller holds the
+ * lane. */
 static void complete_some(struct cx_lane *lane)
 {
-    size_t left = COMPLETIONS_MOST;
-    for (; left > 0 && !lane->freed; left--) {
-        CX_CHECK(pthread_mutex_lock(&lane->lock) == 0);
-        struct cx_job *job = lane->done.first;
-        if (job != NULL) {
-            unlink_job(&lane->done, job);
+    while (!lane->freed) {
+        if (cx_loop_turn_over(lane->loop)) {
+            loop__defer(lane->loop, &lane->more);
+            return;
         }
+        CX_CHECK(pthread_mutex_lock(&lane->lock) == 0);
+        struct cx_job *job = loop__jobs_take(&lane->done);
         CX_CHECK(pthread_mutex_unlock(&lane->lock) == 0);
         if (job == NULL) {
-            break;
+            return;
         }
         cx_counter_add(lane->completed, 1);
         lane->open--;
         complete_job(job, CX_OK);
-    }
-    if (left == 0 && !lane->freed) {
-        loop__defer(lane->loop, &lane->more);
     }
 }
 
@@ -396,7 +391,7 @@ static void complete_job(struct cx_job *job, enum cx_status status)
     struct cx_lane *lane = job->lane;
     const cx_done_fn on_done = job->on_done;
     void *arg = job->arg;
-    keep_job(lane, job);
+    loop__spare_keep(&lane->spare, job);
     show(lane);
     on_done(arg, status);
 }
@@ -407,58 +402,14 @@ static void show(const struct cx_lane *lane)
     cx_gauge_set(lane->waiting_now, (double)cx_lane_waiting(lane));
 }
 
-/* ---- Queues and spare jobs ------------------------------------------------------------------- */
-
-static void append_job(struct job_queue *queue, struct cx_job *job)
+static struct cx_job *new_job(struct cx_lane *lane)
 {
-    job->next = NULL;
-    job->previous = queue->last;
-    if (queue->last != NULL) {
-        queue->last->next = job;
-    } else {
-        queue->first = job;
+    struct cx_job *job = loop__spare_take(&lane->spare);
+    if (job == NULL) {
+        job = cx_alloc(sizeof(*job));
+        job->lane = lane;
+        job->task.run = on_dropped;
+        job->task.ctx = job;
     }
-    queue->last = job;
-}
-
-static void unlink_job(struct job_queue *queue, struct cx_job *job)
-{
-    if (job->previous != NULL) {
-        job->previous->next = job->next;
-    } else {
-        queue->first = job->next;
-    }
-    if (job->next != NULL) {
-        job->next->previous = job->previous;
-    } else {
-        queue->last = job->previous;
-    }
-    job->next = job->previous = NULL;
-}
-
-static struct cx_job *take_spare(struct cx_lane *lane)
-{
-    struct cx_job *job = lane->spare;
-    if (job != NULL) {
-        lane->spare = job->next;
-        lane->spare_count--;
-        job->next = NULL;
-        return job;
-    }
-    job = cx_alloc(sizeof(*job));
-    job->lane = lane;
-    job->task.run = on_dropped;
-    job->task.ctx = job;
     return job;
-}
-
-static void keep_job(struct cx_lane *lane, struct cx_job *job)
-{
-    if (lane->spare_count >= SPARE_JOBS_MAX) {
-        free(job);
-        return;
-    }
-    job->next = lane->spare;
-    lane->spare = job;
-    lane->spare_count++;
 }

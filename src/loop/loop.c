@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The event loop: its life, the tasks put off to a later iteration, the lag probe, the marks that
- * say on which thread code runs. Owns the uv loop and two handles in it. Loop thread only. Timers
+ * The event loop: its life, its turns, the tasks put off to a later iteration, the lag probe, the marks that
+ * say on which thread code runs. Owns the uv loop and three handles in it. Loop thread only. Timers
  * and signals are in timer.c, blocking work in lane.c, outgoing HTTP in fetch.c.
  */
 #include "internal.h"
@@ -15,6 +15,7 @@
 #include <uv.h>
 
 #define PROBE_MS 100
+#define TURN_NS 250000
 #define PROBES_KEPT 100 /* 10 s of them */
 #define POOL_MAX 1024   /* libuv's own limit */
 #define POOL_NAMES 2 /* look-ups at once, see resolve.c; libuv gives them at most half the pool */
@@ -22,6 +23,8 @@
 struct cx_loop { /* owner: the thread that made it */
     uv_loop_t uv;
     uv_timer_t probe;
+    uv_prepare_t prepare;
+    uint64_t turn_ends_ns;   /* 0 = it begins when it is asked about */
     uv_idle_t idle;          /* active while a task waits */
     struct loop__task later; /* list heads */
     struct loop__task due;
@@ -38,6 +41,7 @@ static _Thread_local struct cx_loop *loop_of_thread;
 static _Thread_local bool worker_thread;
 
 static void size_pool(unsigned threads);
+static void on_prepare(uv_prepare_t *handle);
 static void on_idle(uv_idle_t *handle);
 static void start_probe(struct cx_loop *loop);
 static void on_probe(uv_timer_t *handle);
@@ -64,6 +68,9 @@ enum cx_status cx_loop_new(unsigned pool_threads, struct cx_loop **out, struct c
     loop->due.next = loop->due.previous = &loop->due;
     loop->lag = cx_metrics_series(CX_M_LOOP_LAG, "");
     loop->lag_histogram = cx_metrics_series(CX_M_LOOP_LAG_HIST, "");
+    CX_CHECK(uv_prepare_init(&loop->uv, &loop->prepare) == 0);
+    CX_CHECK(uv_prepare_start(&loop->prepare, on_prepare) == 0);
+    uv_unref((uv_handle_t *)&loop->prepare);
     CX_CHECK(uv_idle_init(&loop->uv, &loop->idle) == 0);
     CX_CHECK(uv_timer_init(&loop->uv, &loop->probe) == 0);
     uv_unref((uv_handle_t *)&loop->probe);
@@ -111,6 +118,7 @@ void cx_loop_free(struct cx_loop **loop)
     CX_CHECK(!gone->running);
     finish_closing(gone);
     CX_CHECK(gone->later.next == &gone->later);
+    uv_close((uv_handle_t *)&gone->prepare, NULL);
     uv_close((uv_handle_t *)&gone->idle, NULL);
     uv_close((uv_handle_t *)&gone->probe, NULL);
     (void)uv_run(&gone->uv, UV_RUN_DEFAULT);
@@ -125,13 +133,19 @@ struct count_open {
     size_t open;
 };
 
+static bool is_own(const struct cx_loop *loop, const uv_handle_t *handle)
+{
+    return handle == (const uv_handle_t *)&loop->prepare ||
+           handle == (const uv_handle_t *)&loop->idle ||
+           handle == (const uv_handle_t *)&loop->probe;
+}
+
 static void count_handle(uv_handle_t *handle, void *ctx)
 {
     struct count_open *count = ctx;
     if (uv_is_closing(handle)) {
         count->closing++;
-    } else if (handle != (const uv_handle_t *)&count->loop->idle &&
-               handle != (const uv_handle_t *)&count->loop->probe) {
+    } else if (!is_own(count->loop, handle)) {
         count->open++;
     }
 }
@@ -163,8 +177,7 @@ static void note_leaked(uv_handle_t *handle, void *ctx)
     struct leaked *leaked = ctx;
     const char *kind = uv_handle_type_name(handle->type);
     const size_t len = strlen(leaked->text);
-    if (handle == (const uv_handle_t *)&leaked->loop->idle ||
-        handle == (const uv_handle_t *)&leaked->loop->probe) {
+    if (is_own(leaked->loop, handle)) {
         return;
     }
     (void)snprintf(leaked->text + len, sizeof(leaked->text) - len, " %s",
@@ -187,6 +200,28 @@ struct uv_loop_s *cx_loop_uv(struct cx_loop *loop)
 uint64_t cx_loop_now_ms(const struct cx_loop *loop)
 {
     return uv_now(&loop->uv);
+}
+
+/* ---- Turns ------------------------------------------------------------------------------------- */
+
+bool cx_loop_turn_over(struct cx_loop *loop)
+{
+    const uint64_t now_ns = uv_hrtime();
+    if (loop->turn_ends_ns == 0) {
+        loop->turn_ends_ns = now_ns + TURN_NS;
+    }
+    return now_ns >= loop->turn_ends_ns;
+}
+
+void loop__new_turn(struct cx_loop *loop)
+{
+    loop->turn_ends_ns = 0;
+}
+
+/* Sockets are next. */
+static void on_prepare(uv_prepare_t *handle)
+{
+    loop__new_turn(handle->loop->data);
 }
 
 /* ---- Where code runs ------------------------------------------------------------------------- */
@@ -257,6 +292,7 @@ static void on_idle(uv_idle_t *handle)
     while (loop->due.next != &loop->due) {
         struct loop__task *task = loop->due.next;
         unlink_task(task);
+        loop__new_turn(loop);
         task->run(task->ctx);
     }
     if (loop->later.next == &loop->later) {

@@ -80,6 +80,7 @@ void cx_timer_free(struct cx_timer **t)
 static void on_timer(uv_timer_t *handle)
 {
     const struct cx_timer *t = handle->data;
+    loop__new_turn(handle->loop->data);
     t->on_time(t->ctx);
 }
 

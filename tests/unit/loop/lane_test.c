@@ -427,6 +427,63 @@ TEST(job_behind_a_cancelled_one_runs)
     close_trace(&blocked);
 }
 
+struct crowd {
+    struct cx_loop *loop;
+    struct cx_timer *timer;
+    struct gate gate;
+    size_t rounds; /* in which others had their turn */
+    size_t left;
+};
+
+static void wait_work(void *arg)
+{
+    gate_pass(&((struct crowd *)arg)->gate);
+}
+
+static void count_round(void *ctx)
+{
+    struct crowd *c = ctx;
+    c->rounds++;
+    if (c->left > 0) {
+        cx_timer_start(c->timer, 0, 0);
+    }
+}
+
+static void spend_turn(void *arg, enum cx_status status)
+{
+    struct crowd *c = arg;
+    EXPECT_INT(status, CX_OK);
+    c->left--;
+    while (!cx_loop_turn_over(c->loop)) {
+    }
+}
+
+/* Jobs that are done together, and whose completions take long, do not hold up what else happens. */
+TEST(completions_leave_room_for_others)
+{
+    enum { CROWD = 12 };
+    struct crowd c = { .loop = env_loop(), .left = CROWD };
+    struct cx_lane *lane = NULL;
+    gate_init(&c.gate);
+    cx_lane_new(c.loop,
+                &(struct cx_lane_options){ .name = "crowd", .running = 2, .waiting = CROWD },
+                &lane);
+    cx_timer_new(c.loop, count_round, &c, &c.timer);
+    cx_timer_start(c.timer, 0, 0);
+    for (int i = 0; i < CROWD; i++) {
+        REQUIRE(cx_lane_submit(lane, CX_PRIORITY_NORMAL, wait_work, spend_turn, &c, NULL) == CX_OK);
+    }
+    gate_open(&c.gate);
+    gate_await(&c.gate, CROWD);
+    cx_loop_run(c.loop);
+    EXPECT_INT(c.left, 0);
+    EXPECT(c.rounds >= CROWD / 2);
+    cx_timer_free(&c.timer);
+    cx_lane_free(&lane);
+    cx_loop_free(&c.loop);
+    gate_destroy(&c.gate);
+}
+
 TEST(slow_lane_does_not_hold_up_another)
 {
     struct trace slow;

@@ -146,6 +146,36 @@ TEST(timer_of_zero_lets_others_in)
     cx_loop_free(&loop);
 }
 
+struct turns {
+    struct cx_loop *loop;
+    struct cx_timer *timer;
+    int count;
+    bool over_at_once;
+};
+
+static void spend_turn(void *ctx)
+{
+    struct turns *t = ctx;
+    t->over_at_once = t->over_at_once || cx_loop_turn_over(t->loop);
+    while (!cx_loop_turn_over(t->loop)) {
+    }
+    if (++t->count < 3) {
+        cx_timer_start(t->timer, t->count == 1 ? 0 : 1, 0);
+    }
+}
+
+TEST(turn_ends_and_each_timer_has_its_own)
+{
+    struct turns t = { .loop = env_loop() };
+    cx_timer_new(t.loop, spend_turn, &t, &t.timer);
+    cx_timer_start(t.timer, 0, 0);
+    cx_loop_run(t.loop);
+    EXPECT_INT(t.count, 3);
+    EXPECT(!t.over_at_once);
+    cx_timer_free(&t.timer);
+    cx_loop_free(&t.loop);
+}
+
 static void free_in_callback(void *ctx)
 {
     struct ticker *t = ctx;
