@@ -120,7 +120,9 @@ enum cx_route_flags {
     CX_ROUTE_OPENAI_ERRORS = 1 << 4,  /* errors in OpenAI's shape */
     /* Takes a body of application/x-ndjson, of any length and piece by piece (Streams, below). May
      * stand beside a route of the same method and path that takes JSON. */
-    CX_ROUTE_NDJSON = 1 << 5
+    CX_ROUTE_NDJSON = 1 << 5,
+    /* Of a literal path and no body: goes before those that wait for the loop's next turn. */
+    CX_ROUTE_PROMPT = 1 << 6
 };
 struct cx_route {
     const char *method; /* GET answers HEAD too */

@@ -18,13 +18,14 @@ struct row {
 };
 
 #define PROBE (CX_ROUTE_UNLIMITED | CX_ROUTE_WHILE_DRAINING)
+#define HEALTH (PROBE | CX_ROUTE_PROMPT)
 #define BODY CX_ROUTE_BODY
 #define OPENAI CX_ROUTE_OPENAI_ERRORS
 
 /* clang-format off */
 static const struct row map[] = {
-    { "GET",    "/healthz",                   CX_SCOPE_NONE,    PROBE, NO_BODY,   &api__healthz },
-    { "GET",    "/ready",                     CX_SCOPE_NONE,    PROBE, NO_BODY,   &api__ready },
+    { "GET",    "/healthz",                   CX_SCOPE_NONE,    HEALTH, NO_BODY,  &api__healthz },
+    { "GET",    "/ready",                     CX_SCOPE_NONE,    HEALTH, NO_BODY,  &api__ready },
     { "GET",    "/metrics",                   CX_SCOPE_NONE,    PROBE, NO_BODY,   &api__metrics },
 
     { "GET",    "/state/snapshot",            CX_SCOPE_CONTEXT, 0,     NO_BODY,   &api__snapshot },

@@ -110,6 +110,9 @@ static void prepare_process(void)
      * where glibc would otherwise learn to keep them. */
     (void)mallopt(M_MMAP_THRESHOLD, LARGE_ALLOCATION_BYTES);
     (void)mallopt(M_TRIM_THRESHOLD, 2 * LARGE_ALLOCATION_BYTES);
+    /* Small pieces freed one by one are joined at once: else a larger one, some time later, joins tens of
+     * thousands of them while the loop waits 10 ms. */
+    (void)mallopt(M_MXFAST, 0);
     json_object_seed(0); /* before there are threads: the seed is jansson's one global */
     /* A reload that is asked for before there is someone to hear of it waits, rather than ending
      * us. */

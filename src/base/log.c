@@ -27,6 +27,7 @@ enum {
     RING_MASK = RING_BYTES - 1,
     WRITE_SLICE_MS = 100, /* how soon the thread sees that it is to stop while nobody reads */
     NAP_MS = 10,
+    GATHER_MS = 5,   /* lines come in bursts: who logs is not to wake the thread for each of them */
     STOP_MS = 1000,  /* for the thread to write what waits */
     STUCK_MS = 500,  /* beyond that it hangs in a write and is left behind */
     DIRECT_MS = 1000 /* for a line that is written without a thread */
@@ -51,7 +52,8 @@ static struct {
     pthread_mutex_t lock; /* of what follows, and of the ring's head and tail */
     pthread_cond_t filled;
     pthread_cond_t ended;
-    bool thread_waits;
+    bool thread_waits;   /* for a first line */
+    bool thread_gathers; /* further lines */
     bool thread_ended;
     uint64_t stop_at_ns; /* 0 = go on */
     uint64_t head;       /* bytes ever put in; they stand at head & RING_MASK */
@@ -81,11 +83,14 @@ static void note_dropped(uint64_t lines);
 static void start_thread(void);
 static void *thread_main(void *unused);
 static bool wait_for_lines(struct iovec slices[2]);
+static void gather_lines(void);
+static bool half_full(void);
 static void end_thread(void);
 static bool take_out(size_t len);
 static void say_dropped(void);
 static uint64_t count_lines(uint64_t from, uint64_t to);
 static void stop_thread(bool at_any_price);
+static struct timespec timespec_of(uint64_t ns);
 static bool lock_soon(pthread_mutex_t *lock);
 
 bool cx_log_enabled(enum cx_log_level level)
@@ -199,7 +204,7 @@ static enum put_result ring_put(const struct log_line *line)
         if (line->len <= RING_BYTES - (shared.head - shared.tail)) {
             ring_copy(shared.head, line->text, line->len);
             shared.head += line->len;
-            wake = shared.thread_waits;
+            wake = shared.thread_waits || (shared.thread_gathers && half_full());
             shared.thread_waits = false;
             result = PUT_DONE;
         } else {
@@ -301,6 +306,23 @@ static void *thread_main(void *unused)
     return NULL;
 }
 
+/* Under the lock, which it lets go of meanwhile. */
+static void gather_lines(void)
+{
+    const struct timespec until = timespec_of(cx_clock_mono_ns() + GATHER_MS * NS_PER_MS);
+    int waited = 0;
+    shared.thread_gathers = true;
+    while (shared.stop_at_ns == 0 && !half_full() && waited == 0) {
+        waited = pthread_cond_clockwait(&shared.filled, &shared.lock, CLOCK_MONOTONIC, &until);
+    }
+    shared.thread_gathers = false;
+}
+
+static bool half_full(void)
+{
+    return shared.head - shared.tail >= RING_BYTES / 2;
+}
+
 /* False when the thread is to end; it then has. */
 static bool wait_for_lines(struct iovec slices[2])
 {
@@ -310,6 +332,7 @@ static bool wait_for_lines(struct iovec slices[2])
         (void)pthread_cond_wait(&shared.filled, &shared.lock);
     }
     shared.thread_waits = false;
+    gather_lines();
     const bool late = shared.stop_at_ns != 0 && cx_clock_mono_ns() >= shared.stop_at_ns;
     const bool more =
         shared.head != shared.tail && !late && atomic_load(&shared.state) == LOG_RUNNING;
@@ -354,7 +377,7 @@ static void say_dropped(void)
         return;
     }
     (void)pthread_mutex_lock(&shared.lock);
-    const bool roomy = shared.head - shared.tail < RING_BYTES / 2;
+    const bool roomy = !half_full();
     (void)pthread_mutex_unlock(&shared.lock);
     if (!roomy) {
         return;
@@ -389,8 +412,7 @@ static void stop_thread(bool at_any_price)
     shared.stop_at_ns = cx_clock_mono_ns() + STOP_MS * NS_PER_MS;
     (void)pthread_cond_signal(&shared.filled);
     const uint64_t stuck_at_ns = shared.stop_at_ns + STUCK_MS * NS_PER_MS;
-    const struct timespec stuck_at = { .tv_sec = (time_t)(stuck_at_ns / NS_PER_S),
-                                       .tv_nsec = (long)(stuck_at_ns % NS_PER_S) };
+    const struct timespec stuck_at = timespec_of(stuck_at_ns);
     int waited = 0;
     while (!shared.thread_ended && waited == 0) {
         waited = pthread_cond_clockwait(&shared.ended, &shared.lock, CLOCK_MONOTONIC, &stuck_at);
@@ -406,6 +428,11 @@ static void stop_thread(bool at_any_price)
     } else {
         (void)pthread_detach(shared.thread);
     }
+}
+
+static struct timespec timespec_of(uint64_t ns)
+{
+    return (struct timespec){ .tv_sec = (time_t)(ns / NS_PER_S), .tv_nsec = (long)(ns % NS_PER_S) };
 }
 
 /* For a process in any state: whoever holds the lock may never let go of it. */

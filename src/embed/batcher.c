@@ -10,7 +10,6 @@
 #include "cortex/metrics.h"
 
 #define TABLE_TEXTS 4 /* a bucket, when the queue is full */
-#define TELL_MOST 32  /* callers, at one go: each may go on to do some 20 us of work */
 #define NEVER UINT64_MAX
 
 static enum cx_status check_options(const struct cx_batcher_options *o, struct cx_err *err);
@@ -172,7 +171,8 @@ void embed__batcher_flush(struct embed__batcher *b)
         return; /* the one further up goes on */
     }
     b->flushing = true;
-    for (size_t i = 0; i < TELL_MOST && b->done_first != NULL; i++) {
+    /* Each may go on to do some 20 us of work. */
+    while (b->done_first != NULL && !embed__batcher_turn_over(b)) {
         struct embed__caller *c = b->done_first;
         b->done_first = c->next;
         b->done_last = b->done_first != NULL ? b->done_last : NULL;
@@ -198,6 +198,11 @@ uint64_t embed__batcher_now_ms(const struct embed__batcher *b)
 {
     return b->options.now_ms != NULL ? b->options.now_ms(b->options.now_ctx)
                                      : cx_clock_mono_ns() / 1000000;
+}
+
+bool embed__batcher_turn_over(const struct embed__batcher *b)
+{
+    return b->options.now_ms == NULL && cx_loop_turn_over(b->options.loop);
 }
 
 void embed__batcher_fire(struct cx_embedder *e)

@@ -201,6 +201,8 @@ struct embed__batcher { /* owner: who made it */
 /* ---- batcher.c ---- */
 
 uint64_t embed__batcher_now_ms(const struct embed__batcher *b);
+/* What is left goes on in the loop's next iteration. Never under a clock of the test's own. */
+bool embed__batcher_turn_over(const struct embed__batcher *b);
 void embed__batcher_arm(struct embed__batcher *b); /* sets the timer to what is due next */
 /* Sees to what is due: deadlines, the circuit, batches that may go out. */
 void embed__batcher_settle(struct embed__batcher *b);

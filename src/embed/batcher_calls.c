@@ -13,11 +13,8 @@
 
 #include "cortex/metrics.h"
 
-/* Of vectors, copied at one go: of one answer, and of all. With what those do who get them, well
- * below a millisecond. */
-#define SLICE_BYTES ((size_t)32 * 1024)
-#define TURN_BYTES ((size_t)128 * 1024)
-#define WAITER_BYTES 256 /* what each counts for, beside its vector */
+#define SLICE_BYTES ((size_t)32 * 1024) /* of vectors, copied before another answer has its turn */
+#define WAITER_BYTES 256                /* what each counts for, beside its vector */
 #define GRACE_MS 250     /* a call outlives its last caller's deadline: whose it is is then clear */
 #define MEMORY_TEXTS 256 /* a larger batch of documents passes the cache in memory by */
 #define COPY_TEXTS 32    /* are copied without a thought */
@@ -41,7 +38,7 @@ static void note_rows(struct embed__batch *batch);
 static void keep_rows(struct embed__batch *batch, float *vectors);
 static bool hand_over(struct embed__batch *batch);
 static struct embed__batch *next_delivery(const struct embed__batcher *b);
-static size_t deliver_slice(struct embed__batch *batch);
+static void deliver_slice(struct embed__batch *batch);
 static size_t deliver_text(struct embed__batch *batch, size_t room);
 
 /* ---- Going out ---- */
@@ -354,7 +351,7 @@ static void take_answer(struct embed__batch *batch, struct cx_embed_result *resu
     if (hand_over(batch)) {
         embed__batch_free(batch);
     } else if (b->delivering == 1) {
-        (void)deliver_slice(batch); /* else it takes its turn with the others */
+        deliver_slice(batch); /* else it takes its turn with the others */
     }
 }
 
@@ -453,12 +450,11 @@ static bool hand_over(struct embed__batch *batch)
  * once goes on the next time. */
 void embed__deliver(struct embed__batcher *b)
 {
-    size_t bytes = 0;
-    while (b->delivering > 0 && bytes < TURN_BYTES) {
+    while (b->delivering > 0 && !embed__batcher_turn_over(b)) {
         struct embed__batch *batch = next_delivery(b);
         if (batch != NULL) {
             batch->round = b->round;
-            bytes += deliver_slice(batch);
+            deliver_slice(batch);
         } else {
             b->round++;
         }
@@ -476,7 +472,7 @@ static struct embed__batch *next_delivery(const struct embed__batcher *b)
     return batch;
 }
 
-static size_t deliver_slice(struct embed__batch *batch)
+static void deliver_slice(struct embed__batch *batch)
 {
     struct embed__batcher *b = batch->batcher;
     size_t bytes = 0;
@@ -490,7 +486,6 @@ static size_t deliver_slice(struct embed__batch *batch)
         }
         embed__batch_free(batch);
     }
-    return bytes;
 }
 
 /* One text, or as many of those who wait for it as there is room for. */

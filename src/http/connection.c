@@ -30,7 +30,9 @@ static bool take_head(struct connection *c, struct cx_str data, size_t *used);
 static bool take_body(struct connection *c, struct cx_str data, size_t *used);
 static bool take_piece(struct connection *c, struct cx_str data, size_t *used);
 static bool client_is_gone(const struct connection *c);
+static bool stash_bytes(struct connection *c, struct cx_str data);
 static void settle(struct connection *c);
+static void pace_reading(struct connection *c);
 static void begin_linger(struct connection *c);
 static void await(struct connection *c, bool begun);
 static void on_closed(uv_handle_t *handle);
@@ -106,12 +108,15 @@ static void on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *buf)
     server__enter(c->http);
     if (count > 0) {
         take_bytes(c, (struct cx_str){ buf->base, (size_t)count });
-    } else if (count == UV_EOF) {
-        c->eof = true;
-        c->reading = false;
-        connection__proceed(c);
     } else {
-        connection__close(c);
+        c->eof = true; /* libuv reads no more: not after an error either */
+        c->reading = false;
+        c->broken = c->broken || count != UV_EOF;
+        if (turn__is_late(c, CX_STR(""))) {
+            turn__postpone(c);
+        } else {
+            connection__proceed(c);
+        }
     }
     server__leave(c->http);
 }
@@ -127,28 +132,40 @@ static void take_bytes(struct connection *c, struct cx_str data)
         }
         return;
     }
-    if (c->stash.len > 0) {
-        cx_buf_append(&c->stash, data.p, data.len);
-        if (c->stash.failed) {
-            connection__close(c);
-            return;
+    if (turn__is_late(c, data)) {
+        if (stash_bytes(c, data)) {
+            turn__postpone(c);
+            pace_reading(c);
         }
-        connection__proceed(c);
+        return;
+    }
+    if (c->stash.len > 0) {
+        if (stash_bytes(c, data)) {
+            connection__proceed(c);
+        }
         return;
     }
     const size_t used = take_requests(c, data);
-    if (used < data.len && c->state != CONNECTION_STOPPED && c->state != CONNECTION_CLOSING) {
-        cx_buf_append(&c->stash, data.p + used, data.len - used);
-        if (c->stash.failed) {
-            connection__close(c);
-            return;
-        }
+    if (used == data.len || c->state == CONNECTION_STOPPED || c->state == CONNECTION_CLOSING ||
+        stash_bytes(c, (struct cx_str){ data.p + used, data.len - used })) {
+        settle(c);
     }
-    settle(c);
+}
+
+/* False: there was no room, and the connection is closed. */
+static bool stash_bytes(struct connection *c, struct cx_str data)
+{
+    cx_buf_append(&c->stash, data.p, data.len);
+    if (c->stash.failed) {
+        connection__close(c);
+        return false;
+    }
+    return true;
 }
 
 void connection__proceed(struct connection *c)
 {
+    link__remove(&c->late);
     const size_t used = take_requests(c, (struct cx_str){ c->stash.data, c->stash.len });
     if (used == c->stash.len) {
         cx_buf_free(&c->stash);
@@ -340,13 +357,18 @@ static void settle(struct connection *c)
         connection__close(c);
         return;
     }
+    pace_reading(c);
+    await(c, false);
+}
+
+static void pace_reading(struct connection *c)
+{
     if (c->stash.len >= STASH_PAUSE && c->reading) {
         (void)uv_read_stop((uv_stream_t *)&c->tcp);
         c->reading = false;
     } else if (c->stash.len < STASH_PAUSE) {
         start_reading(c);
     }
-    await(c, false);
 }
 
 /* It has sent its end, and nothing more can come of that. */
@@ -500,7 +522,7 @@ void connection__on_close_time(void *arg)
 void connection__drain(struct connection *c)
 {
     struct cx_exchange *x = c->exchange;
-    if (c->state == CONNECTION_IDLE && c->writes == 0) {
+    if (c->state == CONNECTION_IDLE && c->writes == 0 && c->stash.len == 0) {
         connection__close(c);
     } else if (c->state == CONNECTION_DISCARD && x->stream.pieces) {
         c->exchange = NULL;
@@ -523,6 +545,7 @@ void connection__close(struct connection *c)
     }
     connection__move(c, CONNECTION_CLOSING);
     deadline__stop(&c->deadline);
+    link__remove(&c->late);
     struct cx_exchange *x = c->exchange;
     c->exchange = NULL;
     if (x != NULL) {

@@ -8,7 +8,7 @@
 
 #define GRAIN_MS 16 /* deadlines are rounded up to this, so that many fall together */
 
-static uint64_t run_list(struct deadlines *list, uint64_t now_ms);
+static uint64_t run_list(struct cx_http *http, struct deadlines *list, uint64_t now_ms);
 
 void link__init(struct link *head)
 {
@@ -82,23 +82,23 @@ void deadline__on_timer(void *arg)
     for (size_t i = 0; i < CX_ARRAY_LEN(fixed) + http->route_count; i++) {
         struct deadlines *list =
             i < CX_ARRAY_LEN(fixed) ? fixed[i] : &http->routes[i - CX_ARRAY_LEN(fixed)].deadlines;
-        const uint64_t next = run_list(list, now_ms);
+        const uint64_t next = run_list(http, list, now_ms);
         earliest = next < earliest ? next : earliest;
     }
     server__leave(http);
     if (earliest != UINT64_MAX && (http->timer_at_ms == 0 || earliest < http->timer_at_ms)) {
         http->timer_at_ms = earliest;
-        cx_timer_start(http->timer, earliest > now_ms ? earliest - now_ms : 1, 0);
+        cx_timer_start(http->timer, earliest > now_ms ? earliest - now_ms : 0, 0);
     }
 }
 
-/* Returns when the first of what is left falls due. */
-static uint64_t run_list(struct deadlines *list, uint64_t now_ms)
+/* Returns when the first of what is left falls, or fell, due: many at once take several turns. */
+static uint64_t run_list(struct cx_http *http, struct deadlines *list, uint64_t now_ms)
 {
     while (!link__empty(&list->head)) {
         /* link is the first member of a deadline. */
         struct deadline *first = (struct deadline *)(void *)list->head.next;
-        if (first->at_ms > now_ms) {
+        if (first->at_ms > now_ms || cx_loop_turn_over(http->loop)) {
             return first->at_ms;
         }
         deadline__stop(first);

@@ -4,6 +4,7 @@
  *
  *   server.c      what all share; drains; runs what became ready; listener.c listens
  *   deadline.c    lists of deadlines and the one timer behind them
+ *   turn.c        what waits for the loop's next turn
  *   connection.c  bytes in; which state a connection is in
  *   output.c      bytes out
  *   judge.c       the order in which a request head is judged
@@ -75,6 +76,8 @@ struct listener {
     struct cx_http *http;
     struct listener *next;
     bool guarded; /* Host and Origin are checked */
+    bool waits;   /* a client that it has is taken in the next turn */
+    unsigned accepted;
 };
 
 enum http_state { HTTP_SERVING, HTTP_DRAINING, HTTP_DRAINED };
@@ -116,6 +119,9 @@ struct cx_http {
     struct cx_timer *timer;
     uint64_t timer_at_ms; /* 0 = not running */
 
+    struct link late; /* connections whose bytes wait for the next turn */
+    struct cx_timer *turn_timer;
+
     struct cx_buf out;     /* answers of the connection that is being worked on */
     struct cx_buf scratch; /* a body that is being built */
     struct cx_buf zipped;
@@ -137,6 +143,7 @@ struct cx_http {
     struct cx_series *refused;
     struct cx_series *exchanges_gauge;
     struct cx_series *client_gone;
+    struct cx_series *postponed;
     struct cx_series *deadlines_passed;
     struct cx_series *rate_limited;
     struct cx_series *rate_buckets;
@@ -171,6 +178,7 @@ struct connection {
     struct cx_http *http;
     struct link link;
     struct link unsettled;
+    struct link late; /* in http->late: its stash waits for the next turn */
     enum connection_state state;
     struct cx_exchange *exchange; /* from the head's end to the answer's (and a discarded body's) */
     struct cx_buf stash;          /* what came and was not taken yet */
@@ -207,6 +215,14 @@ void connection__on_close_time(void *connection);
 /* Something was written to it outside of its turn: it is looked at as soon as that is safe. */
 void connection__settle_later(struct connection *c);
 bool connection__settle_waiting(struct cx_http *http); /* false: none */
+
+/* ---- Turn ------------------------------------------------------------------------------------ */
+/* Whether what has come on a connection is to wait for the next turn: the present one is over, or others
+ * wait already; but not if it asks for a CX_ROUTE_PROMPT. */
+bool turn__is_late(struct connection *c, struct cx_str data);
+void turn__postpone(struct connection *c);      /* connection__proceed in the next turn */
+bool turn__postpone_accept(struct listener *l); /* true: its client is accepted in the next turn */
+void turn__on_timer(void *http);
 
 /* ---- Output ---------------------------------------------------------------------------------- */
 /* Answers are appended to http->out by reply.c. */

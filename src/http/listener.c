@@ -144,6 +144,9 @@ static void on_connection(uv_stream_t *stream, int error)
         return; /* too many open files, say: libuv has turned the client away, we go on */
     }
     struct listener *l = stream->data;
+    if (turn__postpone_accept(l)) {
+        return; /* libuv asks for no further one until this one is accepted */
+    }
     server__enter(l->http);
     connection__accept(l);
     server__leave(l->http);

@@ -21,6 +21,7 @@ void observe__init(struct cx_http *http)
     http->refused = cx_metrics_series(CX_M_HTTP_REFUSED, "");
     http->exchanges_gauge = cx_metrics_series(CX_M_HTTP_EXCHANGES, "");
     http->client_gone = cx_metrics_series(CX_M_HTTP_CLIENT_GONE, "");
+    http->postponed = cx_metrics_series(CX_M_HTTP_POSTPONED, "");
     http->deadlines_passed = cx_metrics_series(CX_M_HTTP_DEADLINES, "");
     http->rate_limited = cx_metrics_series(CX_M_HTTP_RATE_LIMITED, "");
     http->streams_gauge = cx_metrics_series(CX_M_HTTP_STREAMS, "");

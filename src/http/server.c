@@ -39,6 +39,7 @@ enum cx_status cx_http_new(struct cx_loop *loop, const struct cx_http_options *o
     link__init(&http->connections);
     link__init(&http->exchanges);
     link__init(&http->ready);
+    link__init(&http->late);
     link__init(&http->done);
     link__init(&http->unsettled);
     cx_buf_init(&http->out, OUT_CEILING);
@@ -55,6 +56,7 @@ enum cx_status cx_http_new(struct cx_loop *loop, const struct cx_http_options *o
     }
     http->read_buffer = cx_alloc(READ_BYTES);
     cx_timer_new(loop, deadline__on_timer, http, &http->timer);
+    cx_timer_new(loop, turn__on_timer, http, &http->turn_timer);
     cx_timer_new(loop, on_drained_time, http, &http->drained_timer);
     cx_timer_new(loop, on_settle_time, http, &http->settle_timer);
     init_routes(http, routes, route_count);
@@ -303,6 +305,7 @@ static void free_server(struct cx_http *http)
 {
     exchange__free_spares(http);
     cx_timer_free(&http->timer);
+    cx_timer_free(&http->turn_timer);
     cx_timer_free(&http->drained_timer);
     cx_timer_free(&http->settle_timer);
     router__free(&http->router);

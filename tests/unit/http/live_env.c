@@ -31,9 +31,33 @@ static enum cx_step_result reply_text(struct cx_exchange *x, const char *text)
     return cx_exchange_reply_bytes(x, 200, "text/plain", cx_str_of(text), nothing);
 }
 
+static void note_order(struct env *e, char letter)
+{
+    const size_t len = strlen(e->order);
+    if (len + 1 < sizeof e->order) {
+        e->order[len] = letter;
+    }
+}
+
 static enum cx_step_result now_reply(struct cx_exchange *x)
 {
+    note_order(env_of(x), 'n');
     return reply_text(x, "now");
+}
+
+static enum cx_step_result health_reply(struct cx_exchange *x)
+{
+    note_order(env_of(x), 'h');
+    return reply_text(x, "healthy");
+}
+
+static enum cx_step_result busy_reply(struct cx_exchange *x)
+{
+    struct env *e = env_of(x);
+    note_order(e, 'b');
+    while (!cx_loop_turn_over(e->loop)) {
+    }
+    return reply_text(x, "busy");
 }
 
 static enum cx_step_result echo_reply(struct cx_exchange *x)
@@ -187,6 +211,8 @@ static enum cx_step_result faults_reply(struct cx_exchange *x)
 }
 
 static const struct cx_step now_steps[] = { { "reply", now_reply, false } };
+static const struct cx_step health_steps[] = { { "reply", health_reply, false } };
+static const struct cx_step busy_steps[] = { { "reply", busy_reply, false } };
 static const struct cx_step echo_steps[] = { { "reply", echo_reply, false } };
 static const struct cx_step work_steps[] = { { "work", work_start, false },
                                              { "reply", work_reply, false } };
@@ -210,7 +236,9 @@ static const struct cx_step faults_steps[] = { { "reply", faults_reply, false } 
 
 static const struct cx_route routes[] = {
     { ROUTE("GET", "/now", now_steps), .flags = CX_ROUTE_UNLIMITED },
-    { ROUTE("GET", "/health", now_steps), .flags = CX_ROUTE_UNLIMITED | CX_ROUTE_WHILE_DRAINING },
+    { ROUTE("GET", "/health", health_steps),
+      .flags = CX_ROUTE_UNLIMITED | CX_ROUTE_WHILE_DRAINING | CX_ROUTE_PROMPT },
+    { ROUTE("GET", "/busy", busy_steps) },
     { ROUTE("POST", "/echo", echo_steps), .flags = CX_ROUTE_BODY, .body_bytes = MIB },
     { ROUTE("POST", "/lines", echo_steps), .flags = CX_ROUTE_BODY, .body_bytes = 16 },
     { ROUTE("POST", "/maybe", echo_steps), .flags = CX_ROUTE_BODY_OPTIONAL, .body_bytes = 64 },

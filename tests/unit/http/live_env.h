@@ -11,7 +11,8 @@
  *   GET /tagged         an ETag                       GET /item/{id}      its id; DELETE too
  *   GET /limited        rate limited                  POST /v1/x          OpenAI's errors, vector
  *   GET /two            two waits                     POST /maybe         a body or none
- *   GET /health         while draining                GET /outcome        like /wait, after_failure
+ *   GET /health         while draining, prompt        GET /outcome        like /wait, after_failure
+ *   GET /busy           takes the rest of the turn
  *
  * Streams (stream_routes.c):
  *
@@ -56,6 +57,7 @@ struct env {
     unsigned released;       /* defers that ran */
     struct cx_timer *timer;
     bool hold_work; /* jobs wait until it is cleared */
+    char order[64]; /* a letter for each /busy, /now and /health, as they were answered */
     struct cx_route *routes;
     struct cx_exchange *events[8]; /* open ones */
     unsigned event_count;

@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include <uv.h>
 
 #include "live_env.h"
 #include "test.h"
@@ -633,6 +634,91 @@ static void note_drained(void *ctx)
 {
     struct env *e = ctx;
     e->drained = true;
+}
+
+/* Once the turn is over, requests wait for the next ones in the order in which they came; a health
+ * check does not. */
+TEST(live_a_health_check_goes_before_a_crowd)
+{
+    struct env e;
+    struct client c[8];
+    start(&e);
+    for (size_t i = 0; i < CX_ARRAY_LEN(c); i++) {
+        client_open(&e, &c[i]);
+    }
+    ENV_UNTIL(&e, cx_http_connections(e.http) == CX_ARRAY_LEN(c));
+    client_send(&e, &c[0], GET("/busy"));
+    client_send(&e, &c[1], GET("/busy"));
+    client_send(&e, &c[2], GET("/now"));
+    client_send(&e, &c[3], GET("/busy"));
+    client_send(&e, &c[4], GET("/health"));
+    client_send(&e, &c[5], GET("/health?verbose") GET("/now"));
+    client_send(&e, &c[6], GET("/now"));
+    client_close(&e, &c[7]);
+    ENV_UNTIL(&e, strlen(e.order) == 8 && cx_http_connections(e.http) == 7);
+    EXPECT_STR(e.order, "bhhnbnbn");
+    for (size_t i = 0; i < 7; i++) {
+        ENV_UNTIL(&e, client_count(&c[i], "HTTP/1.1 200") == (i == 5 ? 2 : 1));
+    }
+    env_close(&e);
+}
+
+/* What has been read of a request is not lost, nor overtaken, nor read twice when it waits. */
+TEST(live_pieces_that_wait_are_put_together)
+{
+    struct env e;
+    struct client c[3];
+    start(&e);
+    for (size_t i = 0; i < CX_ARRAY_LEN(c); i++) {
+        client_open(&e, &c[i]);
+    }
+    ENV_UNTIL(&e, cx_http_connections(e.http) == CX_ARRAY_LEN(c));
+    for (int round = 0; round < 20; round++) {
+        cx_buf_clear(&c[1].got);
+        client_send(&e, &c[0], GET("/busy"));
+        client_send(&e, &c[1], "POST /echo HTTP/1.1\r\n" HOST "Content-Type: application/json\r\n");
+        env_take(&e);
+        client_send(&e, &c[0], GET("/busy"));
+        client_send(&e, &c[1], "Content-Length: 5\r\n\r\n[1,");
+        client_send(&e, &c[2], GET("/busy"));
+        env_take(&e);
+        client_send(&e, &c[1], "2]");
+        ENV_UNTIL(&e, client_has(&c[1], "[1,2]"));
+        EXPECT_INT(client_count(&c[1], "HTTP/1.1 "), 1);
+    }
+    ENV_UNTIL(&e, client_count(&c[0], "HTTP/1.1 200") == 40);
+    env_close(&e);
+}
+
+/* Who closes while his request waits is let go, and so is one that waits when the server drains. */
+TEST(live_clients_may_leave_while_they_wait)
+{
+    struct env e;
+    struct client c[5];
+    start(&e);
+    for (size_t i = 0; i < CX_ARRAY_LEN(c); i++) {
+        client_open(&e, &c[i]);
+    }
+    ENV_UNTIL(&e, cx_http_connections(e.http) == CX_ARRAY_LEN(c));
+    client_send(&e, &c[0], GET("/busy"));
+    for (size_t i = 1; i < CX_ARRAY_LEN(c); i++) {
+        client_send(&e, &c[i], GET("/now"));
+    }
+    (void)uv_run(cx_loop_uv(e.loop), UV_RUN_NOWAIT);
+    EXPECT_STR(e.order, "b");
+    client_half_close(&c[1]);
+    client_reset(&e, &c[2]);
+    cx_http_drain(e.http, note_drained, &e);
+    ENV_UNTIL(&e, c[1].eof && c[3].eof && c[4].eof);
+    EXPECT(client_has(&c[1], "HTTP/1.1 503"));
+    EXPECT(client_has(&c[3], "HTTP/1.1 503"));
+    EXPECT(client_has(&c[4], "HTTP/1.1 503"));
+    client_close(&e, &c[0]);
+    client_close(&e, &c[1]);
+    client_close(&e, &c[3]);
+    client_close(&e, &c[4]);
+    ENV_UNTIL(&e, e.drained);
+    env_close(&e);
 }
 
 TEST(live_drain)
