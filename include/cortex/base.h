@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * base: what every room stands on. Status and errors, checks, slices, buffers, arenas, clocks,
- * identifiers, compression, the log. Needs libc (and zlib behind cx_gzip) and knows nothing of
- * HTTP, SQL or events.
+ * identifiers, compression, the log. Needs libc (zlib behind cx_gzip, utf8proc behind cx_unicode_…)
+ * and knows nothing of HTTP, SQL or events.
  *
  * Threads: every function may be called from any thread; an object belongs to one thread at a time.
  */
@@ -83,6 +83,21 @@ bool cx_utf8_valid(struct cx_str s);    /* RFC 3629: no surrogates, no overlong 
 size_t cx_utf8_length(struct cx_str s); /* code points, of valid UTF-8 */
 /* Bytes of the longest prefix of whole characters that has at most max_bytes. */
 size_t cx_utf8_cut(struct cx_str s, size_t max_bytes);
+/* Bytes (1 to 4) of the well-formed sequence that s begins with, and its code point; 0 if there is
+ * none. */
+size_t cx_utf8_decode(struct cx_str s, uint32_t *code);
+#define CX_UTF8_BYTES_MAX 4
+size_t cx_utf8_encode(uint32_t code, char out[CX_UTF8_BYTES_MAX]); /* of a scalar value */
+
+/* ---- Unicode -----------------------------------------------------------------------------------
+ * Of one code point, by the version of Unicode that the system's utf8proc knows.
+ */
+#define CX_DECOMPOSED_MAX 4
+/* Its full canonical decomposition (UAX #15), itself where it has none. */
+size_t cx_unicode_decompose(uint32_t code, uint32_t out[CX_DECOMPOSED_MAX]);
+unsigned cx_unicode_combining_class(uint32_t code); /* Canonical_Combining_Class; 0 = a starter */
+uint32_t cx_unicode_lower(uint32_t code);           /* Simple_Lowercase_Mapping */
+bool cx_unicode_is_word(uint32_t code);             /* \w of UTS #18, annex C */
 
 /* ---- Buffer ------------------------------------------------------------------------------------
  * Bytes that grow up to a ceiling given at the start. An append that would pass the ceiling (or

@@ -24,6 +24,10 @@
  * numbers that overflow. CX_NO_MEMORY without memory. Time and memory linear in len. The process
  * must keep the "C" locale. */
 enum cx_status cx_json_parse(struct cx_str text, json_t **out, struct cx_err *err) CX_MUST_CHECK;
+/* The same for files that other programs wrote: an integer beyond 64 bits (Python's have no end)
+ * becomes a real number. */
+enum cx_status cx_json_parse_file(struct cx_str text, json_t **out,
+                                  struct cx_err *err) CX_MUST_CHECK;
 
 /* Appends the text without white space, keys in insertion order, all but control characters, '"'
  * and '\' raw; real numbers as the shortest digits that read back the same, with ".0" where they

@@ -92,6 +92,26 @@ size_t base__utf8_decode(const unsigned char *p, size_t len, uint32_t *code)
     return unit;
 }
 
+size_t cx_utf8_decode(struct cx_str s, uint32_t *code)
+{
+    return s.len > 0 ? base__utf8_decode((const unsigned char *)s.p, s.len, code) : 0;
+}
+
+size_t cx_utf8_encode(uint32_t code, char out[CX_UTF8_BYTES_MAX])
+{
+    if (code < 0x80) {
+        out[0] = (char)code;
+        return 1;
+    }
+    const size_t len = code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
+    for (size_t i = len; i-- > 1;) {
+        out[i] = (char)(0x80 | (code & 0x3F));
+        code >>= 6;
+    }
+    out[0] = (char)(0xF00 >> len | code);
+    return len;
+}
+
 static size_t ascii_prefix(const unsigned char *p, size_t len)
 {
     size_t at = 0;

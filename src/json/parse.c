@@ -14,6 +14,7 @@
 
 #include "parser.h"
 
+static enum cx_status parse_text(struct cx_str text, bool wide, json_t **out, struct cx_err *err);
 static json_t *parse_value(struct json__parser *p);
 static json_t *parse_array(struct json__parser *p);
 static json_t *parse_object(struct json__parser *p);
@@ -26,8 +27,20 @@ static void skip_space(struct json__parser *p);
 
 enum cx_status cx_json_parse(struct cx_str text, json_t **out, struct cx_err *err)
 {
+    return parse_text(text, false, out, err);
+}
+
+enum cx_status cx_json_parse_file(struct cx_str text, json_t **out, struct cx_err *err)
+{
+    return parse_text(text, true, out, err);
+}
+
+static enum cx_status parse_text(struct cx_str text, bool wide, json_t **out, struct cx_err *err)
+{
     const char *start = text.p != NULL ? text.p : "";
-    struct json__parser p = { .at = start, .start = start, .end = start + text.len, .err = err };
+    struct json__parser p = {
+        .at = start, .start = start, .end = start + text.len, .wide = wide, .err = err
+    };
     cx_buf_init(&p.scratch, text.len);
     json_t *value = NULL;
     if (text.len >= 3 && memcmp(start, "\xef\xbb\xbf", 3) == 0) {

@@ -108,6 +108,9 @@ static json_t *make_integer(struct json__parser *p, const char *at, const struct
 {
     const uint64_t most = (uint64_t)INT64_MAX + (negative ? 1 : 0);
     if (d->count > 19 || d->value > most) {
+        if (p->wide) {
+            return make_real(p, at, d, negative);
+        }
         (void)json__refuse(p, at, "an integer does not fit into 64 bits");
         return NULL;
     }

@@ -14,6 +14,7 @@ struct json__parser {
     const char *end;
     int depth;
     size_t containers;
+    bool wide;             /* integers beyond 64 bits are real numbers */
     struct cx_buf scratch; /* decoded strings, those of the open objects' names first */
     struct cx_err *err;
     enum cx_status status; /* why there is no value */

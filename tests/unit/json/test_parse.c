@@ -502,3 +502,19 @@ TEST(parse_without_memory)
     EXPECT(status == CX_OK);
     EXPECT(failed > 30);
 }
+
+TEST(integers_without_end_are_real_numbers_in_files_of_others)
+{
+    json_t *value = NULL;
+    REQUIRE(
+        cx_json_parse_file(
+            CX_STR("[1000000000000000019884624838656, -9223372036854775809, 9223372036854775807]"),
+            &value, NULL) == CX_OK);
+    EXPECT(json_real_value(json_array_get(value, 0)) == 1e30);
+    EXPECT(json_real_value(json_array_get(value, 1)) == -0x1p63);
+    EXPECT_INT(json_integer_value(json_array_get(value, 2)), INT64_MAX);
+    json_decref(value);
+    struct cx_err err = { "" };
+    EXPECT(cx_json_parse_file(CX_STR("[1, 1e999]"), &value, &err) == CX_BAD_REQUEST);
+    EXPECT_STR(err.text, "byte 4: a number is too large");
+}
