@@ -76,6 +76,21 @@ struct cx_vector_store_figures {
 };
 void cx_vector_store_figures(struct cx_vector_store *store, struct cx_vector_store_figures *out);
 
+/* ---- Filters -----------------------------------------------------------------------------------
+ * Which documents are meant, by their metadata: {"type": "a", "year": {"$gte": 2020}}. Operators $eq, $ne,
+ * $gt, $gte, $lt, $lte, $in, $nin, $exists and $not beneath a key, $and, $or and $not beside keys. "a.b"
+ * reaches into objects; an array matches where an element does; null equals null and a missing key,
+ * which makes $ne, $nin and $not true and all else false.
+ */
+struct cx_vector_filter; /* read only once it is made, by any thread */
+/* json is borrowed as long as the filter lives. False where it is not understood: then every fault of it
+ * is noted, at loc (["body", "filter"]) and the place within. */
+bool cx_vector_filter_parse(const json_t *json, const json_t *loc, struct cx_faults *faults,
+                            struct cx_vector_filter **out) CX_MUST_CHECK;
+void cx_vector_filter_free(struct cx_vector_filter **filter);
+/* Whether it says nothing, so that every document passes. */
+bool cx_vector_filter_is_empty(const struct cx_vector_filter *filter);
+
 /* ---- Documents --------------------------------------------------------------------------------- */
 struct cx_document {
     struct cx_str doc_id; /* 1 to 512 bytes; cx_document_make_id where the client gave none */
@@ -129,6 +144,17 @@ enum cx_status cx_vector_get(struct cx_vector *v, struct cx_db *db, struct cx_st
 /* *deleted: how many of the ids were there. */
 enum cx_status cx_vector_delete(struct cx_vector *v, struct cx_db *db, const struct cx_str *ids,
                                 size_t count, size_t *deleted, struct cx_err *err) CX_MUST_CHECK;
+struct cx_vector_delete {
+    int64_t last;    /* 0 at first: documents that come later stay */
+    size_t deleted;  /* so far */
+    bool more;       /* call again */
+    json_t *doc_ids; /* an array, the caller's: some hundreds of them */
+};
+/* One transaction of some ten milliseconds: all or nothing. Write lane. */
+enum cx_status cx_vector_delete_matching(struct cx_vector *v, struct cx_db *db,
+                                         const struct cx_vector_filter *filter,
+                                         struct cx_vector_delete *progress,
+                                         struct cx_err *err) CX_MUST_CHECK;
 /* {"documents": [{"doc_id","uri","summary","metadata"}], "cursor": string|null}, by doc_id. A page ends early at 4 MiB. */
 enum cx_status cx_vector_list(struct cx_vector *v, struct cx_db *db, struct cx_str cursor,
                               size_t limit, json_t **out, struct cx_err *err) CX_MUST_CHECK;
@@ -166,19 +192,6 @@ enum cx_status cx_vector_fill(struct cx_vector *v, struct cx_db *db,
                               const struct cx_vector_waiting *items, size_t count,
                               const float *vectors, unsigned dimension, size_t *filled,
                               struct cx_err *err) CX_MUST_CHECK;
-
-/* ---- Filters -----------------------------------------------------------------------------------
- * Which documents are meant, by their metadata: {"type": "a", "year": {"$gte": 2020}}. Operators $eq, $ne,
- * $gt, $gte, $lt, $lte, $in, $nin, $exists and $not beneath a key, $and, $or and $not beside keys. "a.b"
- * reaches into objects; an array matches where an element does; null equals null and a missing key,
- * which makes $ne, $nin and $not true and all else false.
- */
-struct cx_vector_filter; /* read only once it is made, by any thread */
-/* json is borrowed as long as the filter lives. False where it is not understood: then every fault of it
- * is noted, at loc (["body", "filter"]) and the place within. */
-bool cx_vector_filter_parse(const json_t *json, const json_t *loc, struct cx_faults *faults,
-                            struct cx_vector_filter **out) CX_MUST_CHECK;
-void cx_vector_filter_free(struct cx_vector_filter **filter);
 
 /* ---- Search ------------------------------------------------------------------------------------ */
 enum cx_search_mode { CX_SEARCH_SEMANTIC, CX_SEARCH_KEYWORD, CX_SEARCH_HYBRID };

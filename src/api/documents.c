@@ -13,6 +13,8 @@ struct lookup {
     size_t limit;
     const struct cx_str *ids; /* to delete; borrowed from the body */
     size_t id_count;
+    struct cx_vector_filter *filter; /* … or what to delete */
+    struct cx_vector_delete matching;
     size_t deleted; /* and not told yet */
     struct cx_buf answer;
 };
@@ -42,8 +44,8 @@ static const struct cx_step delete_one_steps[] = {
 static const struct cx_step delete_steps[] = {
     { "body", delete_body, false },     /* loop, or waits: cpu lane where it is large */
     { "parse", delete_parse, false },   /* loop                                       */
-    { "remove", delete_remove, false }, /* waits: write lane                          */
-    { "reply", delete_reply, false },   /* loop                                       */
+    { "remove", delete_remove, false }, /* waits: write lane; a slice, for a filter   */
+    { "reply", delete_reply, false },   /* loop, or the next slice                    */
 };
 
 API_TOOL(api__document_get, "vector.get", get_steps, sizeof(struct lookup));
@@ -58,6 +60,8 @@ static void release_lookup(void *arg)
     struct lookup *l = arg;
     tell_deleted(l); /* where the client has left before its answer */
     api__collection_release(l->api, &l->v);
+    cx_vector_filter_free(&l->filter);
+    json_decref(l->matching.doc_ids);
     api__body_free(&l->body);
     cx_buf_free(&l->answer);
 }
@@ -175,7 +179,8 @@ static void tell_deleted(struct lookup *l)
     json_t *payload = json_object();
     json_object_set_new(payload, "collection", json_string(cx_vector_name(l->v)));
     json_object_set_new(payload, "deleted", json_integer((json_int_t)l->deleted));
-    json_t *about = api__event_ids(l->ids, l->id_count);
+    json_t *about =
+        l->filter != NULL ? json_incref(l->matching.doc_ids) : api__event_ids(l->ids, l->id_count);
     cx_exchange_set_resources(l->x, json_incref(about));
     cx_events_emit(l->api->options.events, CX_EVENT_VECTOR_DELETED, payload, about,
                    cx_exchange_correlation_id(l->x));
@@ -189,6 +194,9 @@ static enum cx_step_result delete_body(struct cx_exchange *x)
     return there == CX_STEP_NEXT ? api__body_parse(x, &l->body) : there;
 }
 
+static bool read_ids(struct lookup *l, struct cx_reader *r, const json_t *list);
+static void read_matching(struct lookup *l, struct cx_reader *r, const json_t *json);
+
 static enum cx_step_result delete_parse(struct cx_exchange *x)
 {
     struct lookup *l = cx_exchange_state(x);
@@ -199,38 +207,84 @@ static enum cx_step_result delete_parse(struct cx_exchange *x)
     struct cx_str collection = CX_STR("default");
     api__read_collection(&r, &collection);
     const json_t *list = NULL;
-    if (cx_read_array(&r, "ids", CX_REQUIRED, 1, API_DOCUMENTS_MAX, &list)) {
-        l->id_count = json_array_size(list);
-        struct cx_str *ids = cx_arena_alloc(cx_exchange_arena(x), l->id_count * sizeof *ids);
-        if (ids == NULL) {
-            cx_reader_free(&r);
-            cx_faults_free(&faults);
-            return cx_exchange_fail(x, CX_NO_MEMORY, "%s", cx_status_text(CX_NO_MEMORY));
-        }
-        for (size_t i = 0; i < l->id_count; i++) {
-            const json_t *id = json_array_get(list, i);
-            if (!json_is_string(id)) {
-                cx_read_fault(&r, "ids", "type", "must hold strings only");
-                break;
-            }
-            ids[i] = (struct cx_str){ json_string_value(id), json_string_length(id) };
-        }
-        l->ids = ids;
+    const json_t *filter = NULL;
+    const bool by_filter = cx_read_object(&r, "filter", CX_OPTIONAL, &filter);
+    const bool by_ids = cx_read_array(&r, "ids", by_filter ? CX_OPTIONAL : CX_REQUIRED, 1,
+                                      API_DOCUMENTS_MAX, &list);
+    bool room = true;
+    if (by_filter && by_ids) {
+        cx_read_fault(&r, "filter", "value", "must not stand beside ids");
+    } else if (by_filter) {
+        read_matching(l, &r, filter);
+    } else if (by_ids) {
+        room = read_ids(l, &r, list);
     }
     cx_reader_free(&r);
+    if (!room) {
+        cx_faults_free(&faults);
+        return cx_exchange_fail(x, CX_NO_MEMORY, "%s", cx_status_text(CX_NO_MEMORY));
+    }
     const enum cx_step_result checked = cx_exchange_fail_faults(x, &faults);
     return checked == CX_STEP_NEXT ? api__collection_find(x, collection, &l->v) : checked;
 }
 
+/* False where memory is out. */
+static bool read_ids(struct lookup *l, struct cx_reader *r, const json_t *list)
+{
+    l->id_count = json_array_size(list);
+    struct cx_str *ids = cx_arena_alloc(cx_exchange_arena(l->x), l->id_count * sizeof *ids);
+    if (ids == NULL) {
+        return false;
+    }
+    for (size_t i = 0; i < l->id_count; i++) {
+        const json_t *id = json_array_get(list, i);
+        if (!json_is_string(id)) {
+            cx_read_fault(r, "ids", "type", "must hold strings only");
+            break;
+        }
+        ids[i] = (struct cx_str){ json_string_value(id), json_string_length(id) };
+    }
+    l->ids = ids;
+    return true;
+}
+
+static void read_matching(struct lookup *l, struct cx_reader *r, const json_t *json)
+{
+    if (api__read_filter(r, "filter", json, &l->filter)) {
+        l->matching.doc_ids = json_array();
+        if (cx_vector_filter_is_empty(l->filter)) {
+            cx_read_fault(r, "filter", "length",
+                          "must say something: a collection is deleted as a whole by DELETE "
+                          "/vector/collections/{name}");
+        }
+    }
+}
+
+static enum cx_status delete_matching_work(void *arg, struct cx_err *err);
+
 static enum cx_step_result delete_remove(struct cx_exchange *x)
 {
     struct lookup *l = cx_exchange_state(x);
-    return cx_exchange_work(x, l->api->options.write_lane, CX_PRIORITY_NORMAL, delete_work, l);
+    return cx_exchange_work(x, l->api->options.write_lane, CX_PRIORITY_NORMAL,
+                            l->filter != NULL ? delete_matching_work : delete_work, l);
+}
+
+static enum cx_status delete_matching_work(void *arg, struct cx_err *err)
+{
+    struct lookup *l = arg;
+    const enum cx_status status = cx_vector_delete_matching(
+        l->v, cx_store_writer(l->api->options.store), l->filter, &l->matching, err);
+    l->deleted = l->matching.deleted;
+    return status;
 }
 
 static enum cx_step_result delete_reply(struct cx_exchange *x)
 {
     struct lookup *l = cx_exchange_state(x);
+    if (l->matching.more) {
+        cx_exchange_go_to(x, delete_remove);
+        return CX_STEP_NEXT;
+    }
     json_t *body = json_object();
     json_object_set_new(body, "deleted", json_integer((json_int_t)l->deleted));
     tell_deleted(l);

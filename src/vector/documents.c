@@ -137,49 +137,6 @@ enum cx_status cx_vector_put(struct cx_vector *v, struct cx_db *db, const struct
     return CX_OK;
 }
 
-enum cx_status cx_vector_delete(struct cx_vector *v, struct cx_db *db, const struct cx_str *ids,
-                                size_t count, size_t *deleted, struct cx_err *err)
-{
-    if (v->life != VECTOR__STORED) {
-        *deleted = 0;
-        return CX_OK;
-    }
-    enum cx_status status = cx_db_begin(db, err);
-    if (status != CX_OK) {
-        return status;
-    }
-    int64_t *gone = cx_alloc((count + 1) * sizeof *gone);
-    size_t gone_count = 0;
-    for (size_t i = 0; i < count && status == CX_OK; i++) {
-        int64_t id = 0;
-        status = vector__row_delete(v, db, ids[i], &id, err);
-        if (status == CX_OK && id != 0) {
-            gone[gone_count++] = id;
-        }
-    }
-    if (status == CX_OK) {
-        status = cx_db_commit(db, err);
-    }
-    if (status != CX_OK) {
-        cx_db_rollback(db);
-        free(gone);
-        return status;
-    }
-    CX_CHECK(pthread_rwlock_wrlock(&v->index.lock) == 0);
-    for (size_t i = 0; i < gone_count; i++) {
-        vector__index_remove(&v->index, gone[i]);
-    }
-    if (v->index.live == 0) {
-        v->owner = CX_OWNER_NONE;
-        vector__index_set_dimension(&v->index, v->dimension);
-    }
-    CX_CHECK(pthread_rwlock_unlock(&v->index.lock) == 0);
-    free(gone);
-    vector__update_figures(v);
-    *deleted = gone_count;
-    return CX_OK;
-}
-
 static enum cx_status check_ids(const struct cx_document *docs, size_t count, struct cx_err *err)
 {
     for (size_t i = 0; i < count; i++) {

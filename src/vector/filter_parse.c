@@ -107,6 +107,11 @@ void cx_vector_filter_free(struct cx_vector_filter **filter)
     }
 }
 
+bool cx_vector_filter_is_empty(const struct cx_vector_filter *filter)
+{
+    return filter->root == NULL;
+}
+
 /* All of its members hold. Where there were faults what comes back is not used. */
 static struct vector__filter_node *parse_group(struct parser *p, const json_t *group,
                                                const struct place *at, int depth)
