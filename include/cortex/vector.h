@@ -195,6 +195,7 @@ enum cx_status cx_vector_fill(struct cx_vector *v, struct cx_db *db,
 
 /* ---- Search ------------------------------------------------------------------------------------ */
 enum cx_search_mode { CX_SEARCH_SEMANTIC, CX_SEARCH_KEYWORD, CX_SEARCH_HYBRID };
+enum cx_search_fusion { CX_FUSION_WEIGHTED, CX_FUSION_RRF };
 enum cx_search_include { CX_INCLUDE_CONTENT = 1, CX_INCLUDE_VECTOR = 2, CX_INCLUDE_SCORES = 4 };
 struct cx_search {
     struct cx_str query; /* may be empty where vector is given */
@@ -204,6 +205,7 @@ struct cx_search {
         own_vector; /* the client brought it: CX_CONFLICT without where the documents' are so too */
     size_t top_k;
     enum cx_search_mode mode;
+    enum cx_search_fusion fusion; /* in hybrid mode */
     bool has_min_score;
     double min_score;
     unsigned include;
@@ -212,7 +214,7 @@ struct cx_search {
 /* The candidates and their scores, exact over all documents that pass the filter; then the rows of
  * the best. *hits: array of Hit, best first, ties by doc_id. CX_TOO_LARGE where they hold more
  * than 64 MiB. hybrid = 0.6 · bm25/max + 0.4 · cos/max, a leg whose maximum is not positive
- * counting 0. */
+ * counting 0; or, as RRF, 1/(60 + place) in each leg, of the best 100 (or top_k). */
 enum cx_status cx_vector_search(struct cx_vector *v, struct cx_db *db,
                                 const struct cx_search *search, json_t **hits,
                                 struct cx_err *err) CX_MUST_CHECK;

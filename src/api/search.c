@@ -102,6 +102,10 @@ static void read_search(struct cx_exchange *x, struct search *s, const json_t *b
     cx_read_int(&r, "top_k", CX_OPTIONAL, 1, TOP_K_MAX, &top_k);
     s->what.top_k = (size_t)top_k;
     size_t mode = (size_t)s->api->options.search_mode;
+    static const char *const fusions[] = { "weighted", "rrf", NULL };
+    size_t fusion = CX_FUSION_WEIGHTED;
+    cx_read_word(&r, "fusion", CX_OPTIONAL, fusions, &fusion);
+    s->what.fusion = (enum cx_search_fusion)fusion;
     s->mode_given = cx_read_word(&r, "mode", CX_OPTIONAL, modes, &mode);
     s->what.mode = (enum cx_search_mode)mode;
     s->collection = CX_STR("default");

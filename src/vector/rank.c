@@ -12,6 +12,7 @@
 
 #include "best.h"
 #include "cortex/metrics.h"
+#include "rank_rrf.h"
 #include "scan.h"
 
 #define WEIGHT_KEYWORD 0.6
@@ -36,6 +37,14 @@ static enum cx_status rank_by_cosine(const struct cx_vector *v, const struct vec
 static enum cx_status rank_semantic(const struct vector__scan *scan,
                                     const struct vector__ranking *r, struct vector__best *best,
                                     struct cx_err *err);
+static enum cx_status rank_places(const struct vector__scan *scan, const struct vector__ranking *r,
+                                  const struct vector__matches *matches, struct vector__best *best,
+                                  struct cx_err *err);
+static void offer_place(const struct vector__scan *scan, const struct vector__ranking *r,
+                        const struct vector__matches *matches, double max,
+                        const struct vector__fused *one, struct vector__best *best);
+static void offer_rest(const struct vector__index *index, const struct vector__ranking *r,
+                       const struct vector__fused *placed, size_t count, struct vector__best *best);
 static enum cx_status rank_hybrid(const struct vector__scan *scan, const struct vector__ranking *r,
                                   const struct vector__matches *matches, struct vector__best *best,
                                   struct cx_err *err);
@@ -157,8 +166,9 @@ static enum cx_status rank_by_cosine(const struct cx_vector *v, const struct vec
     enum cx_status status =
         vector__scan_init(&scan, v, compares ? r->query : NULL, r->allowed, err);
     if (status == CX_OK) {
-        status = r->mode == CX_SEARCH_SEMANTIC ? rank_semantic(&scan, r, best, err)
-                                               : rank_hybrid(&scan, r, matches, best, err);
+        status = r->mode == CX_SEARCH_SEMANTIC     ? rank_semantic(&scan, r, best, err)
+                 : r->fusion == CX_FUSION_WEIGHTED ? rank_hybrid(&scan, r, matches, best, err)
+                                                   : rank_places(&scan, r, matches, best, err);
     }
     if (status == CX_OK && scan.buffer->failed) {
         status = cx_err_set(err, CX_IO_ERROR, "%s", cx_status_text(CX_IO_ERROR));
@@ -181,6 +191,80 @@ static enum cx_status rank_semantic(const struct vector__scan *scan,
     vector__possibles_free(&possibles);
     vector__floor_free(&floor);
     return CX_OK;
+}
+
+/* Each leg by itself, then both by the places in them. */
+static enum cx_status rank_places(const struct vector__scan *scan, const struct vector__ranking *r,
+                                  const struct vector__matches *matches, struct vector__best *best,
+                                  struct cx_err *err)
+{
+    struct vector__candidate *items = malloc(2 * r->window * sizeof *items);
+    struct vector__fused *placed = malloc(2 * r->window * sizeof *placed);
+    struct vector__best by_cosine = { .items = items, .most = r->window };
+    enum cx_status status = CX_OK;
+    if (items == NULL || placed == NULL) {
+        status = cx_err_set(err, CX_NO_MEMORY, "%s", cx_status_text(CX_NO_MEMORY));
+    }
+    struct vector__ranking leg = *r;
+    leg.has_min_score = false;
+    if (status == CX_OK && scan->zeros == NULL) {
+        status = rank_semantic(scan, &leg, &by_cosine, err);
+    }
+    if (status == CX_OK) {
+        struct vector__best by_keyword = { .items = items + r->window, .most = r->window };
+        rank_keyword(scan->index, &leg, matches, &by_keyword);
+        vector__best_sort(&by_cosine);
+        vector__best_sort(&by_keyword);
+        const size_t count =
+            vector__rrf_fuse((struct vector__leg){ by_cosine.items, by_cosine.count },
+                             (struct vector__leg){ by_keyword.items, by_keyword.count }, placed);
+        const double max = keyword_max(r, matches);
+        for (size_t i = 0; i < count; i++) {
+            offer_place(scan, r, matches, max, &placed[i], best);
+        }
+        if (by_cosine.count < r->window) {
+            offer_rest(scan->index, r, placed, count, best);
+        }
+    }
+    free(items);
+    free(placed);
+    return status;
+}
+
+static void offer_place(const struct vector__scan *scan, const struct vector__ranking *r,
+                        const struct vector__matches *matches, double max,
+                        const struct vector__fused *one, struct vector__best *best)
+{
+    if (!vector__best_wants(best, one->candidate.score)) {
+        return;
+    }
+    const size_t at = vector__index_find(scan->index, one->candidate.rowid);
+    double cosine = one->candidate.semantic;
+    double keyword = one->candidate.keyword;
+    if (!one->by_cosine && !one->candidate.pending && scan->zeros == NULL) {
+        cosine = vector__scan_exact(scan, at);
+    }
+    if (!one->by_keyword && matches->count > 0) {
+        keyword = divided(matches->scores[at], max);
+    }
+    offer(best, r, vector__index_slot(scan->index, at), one->candidate.score, cosine, keyword);
+}
+
+/* All that have a vector are placed: what is left, as far as it passes, is in no leg. */
+static void offer_rest(const struct vector__index *index, const struct vector__ranking *r,
+                       const struct vector__fused *placed, size_t count, struct vector__best *best)
+{
+    uint64_t *seen = cx_alloc((index->slot_end / 64 + 1) * sizeof *seen);
+    for (size_t i = 0; i < count; i++) {
+        vector__bit_set(seen, vector__index_find(index, placed[i].candidate.rowid));
+    }
+    for (size_t at = 0; at < index->slot_end; at++) {
+        const struct vector__slot *slot = vector__index_slot(index, at);
+        if (slot->rowid != 0 && vector__allows(r->allowed, at) && !vector__bit(seen, at)) {
+            offer(best, r, slot, 0, 0, 0);
+        }
+    }
+    free(seen);
 }
 
 /* Fused only when both maxima are known: until then the bounds of all cosines are kept. */

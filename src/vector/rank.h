@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * rank: from the two legs of a search to its best candidates, exactly: every document that passes
- * the filter is scored, the best are kept by score and, where scores are equal, by doc_id. A pending
+ * the filter is scored, the best are kept by score and, where scores are equal, by doc_id. Fused by
+ * places (rank_rrf.h) only the best of each leg have a score above 0. A pending
  * document, which has no vector yet, is no candidate of a semantic search; in a hybrid one its cosine
  * counts as 0.
  *
@@ -24,6 +25,8 @@ struct vector__candidate {
 };
 struct vector__ranking {
     enum cx_search_mode mode;
+    enum cx_search_fusion fusion;
+    size_t window; /* places of each leg that count in RRF, at least as many as hits are wanted */
     const float *query;                    /* padded and aligned as rows are, or NULL */
     unsigned dimension;                    /* of the query */
     bool own_vector;                       /* the query's vector is the client's */

@@ -18,6 +18,7 @@
 #define SPARE_CANDIDATES 8 /* of the first attempt: each one more makes the scan slower */
 #define SPARE_GROWTH 8     /* from attempt to attempt */
 #define ATTEMPTS 4
+#define RRF_WINDOW 100
 #define HITS_BYTES ((size_t)64 * 1024 * 1024) /* of the texts of all hits */
 
 /* What one search works with. */
@@ -122,6 +123,8 @@ static enum cx_status try_search(struct run *run, json_t *hits, bool *whole, str
     const bool by_keyword = search->mode == CX_SEARCH_HYBRID && run->query == NULL;
     const struct vector__ranking ranking = {
         .mode = by_keyword ? CX_SEARCH_KEYWORD : search->mode,
+        .fusion = search->fusion,
+        .window = search->top_k > RRF_WINDOW ? search->top_k : RRF_WINDOW,
         .query = run->query,
         .dimension = search->dimension,
         .own_vector = search->own_vector,
