@@ -33,6 +33,7 @@ struct cx_api_options {
     size_t hot_bytes;
     size_t hot_value_bytes;   /* … of one value */
     bool hot_persist;         /* it outlives the process */
+    size_t event_followers;   /* streams and long polls at once */
     size_t token_cache_bytes; /* of token counts */
     unsigned deadline_ms;
 };

@@ -30,6 +30,7 @@ enum cx_status cx_api_new(const struct cx_api_options *options, struct cx_api **
     }
     api->answers_gauge = cx_metrics_series(CX_M_API_EMBEDDING_ANSWER_BYTES, "");
     cx_token_cache_new(api->options.token_cache_bytes, &api->token_cache);
+    api__event_hub_open(api);
     api__routes_make(api);
     api__health_start(api);
     *out = api;
@@ -63,6 +64,7 @@ void cx_api_stop(struct cx_api *api)
     api__health_stop(api);
     api__pending_stop(api);
     api__hot_stop(api);
+    api__event_hub_stop(api);
     api__sweep_stop(api);
 }
 
@@ -83,6 +85,7 @@ void cx_api_free(struct cx_api **api)
     api__pending_free(*api);
     api__hot_free(*api);
     api__tool_log_free(*api);
+    api__event_hub_free(*api);
     cx_token_cache_free(&(*api)->token_cache);
     api__sweep_free(*api);
     free((*api)->routes);

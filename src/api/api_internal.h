@@ -42,6 +42,8 @@ struct api__snapshots {
 struct api__pending;
 struct api__sweep;
 
+struct api__event_hub; /* event_hub.h */
+
 /* tool_log.c */
 struct api__tool_entry;
 struct api__tool_log {
@@ -78,6 +80,7 @@ struct cx_api {
     struct api__snapshots snapshots;
     struct api__hot hot;
     struct api__tool_log tool_log;
+    struct api__event_hub *event_hub;
     struct api__pending *pending; /* NULL without a vector store */
     struct api__sweep *sweep;     /* the same */
     struct cx_token_cache *token_cache;
@@ -129,6 +132,14 @@ extern const struct api__endpoint api__hot_get, api__hot_put, api__hot_delete;
 
 /* hot_space.c */
 extern const struct api__endpoint api__hot_stats, api__hot_keys, api__hot_empty;
+
+/* event_hub.c */
+void api__event_hub_open(struct cx_api *api);
+void api__event_hub_stop(struct cx_api *api);
+void api__event_hub_free(struct cx_api *api);
+
+/* event_stream.c, event_poll.c */
+extern const struct api__endpoint api__event_stream, api__event_poll;
 
 /* tool_log.c */
 void api__tool_log_free(struct cx_api *api);

@@ -21,6 +21,9 @@ struct row {
 #define HEALTH (PROBE | CX_ROUTE_PROMPT)
 #define BODY CX_ROUTE_BODY
 #define OPENAI CX_ROUTE_OPENAI_ERRORS
+/* Of this file alone: the request may wait for a minute beside what it takes. */
+#define LONG_POLL (1U << 16)
+#define LONG_POLL_MS 60000
 
 /* clang-format off */
 static const struct row map[] = {
@@ -57,6 +60,9 @@ static const struct row map[] = {
     { "DELETE", "/vector/collections/{name}", CX_SCOPE_VECTOR,  0,     NO_BODY,   &api__collection_delete },
     { "GET",    "/vector/stats",              CX_SCOPE_VECTOR,  0,     NO_BODY,   &api__vector_stats },
 
+    { "GET",    "/events/stream",             CX_SCOPE_STATE,   0,     NO_BODY,   &api__event_stream },
+    { "GET",    "/events",                    CX_SCOPE_STATE,   LONG_POLL, NO_BODY,   &api__event_poll },
+
     { "GET",    "/audit/log",                 CX_SCOPE_STATE,   0,     NO_BODY,   &api__tool_log_get },
 
     { "POST",   "/context/optimize",          CX_SCOPE_CONTEXT, BODY,  DOCUMENTS, &api__optimize },
@@ -85,9 +91,10 @@ void api__routes_make(struct cx_api *api)
             .method = row->method,
             .path = row->path,
             .scope = row->scope,
-            .flags = row->flags,
+            .flags = row->flags & ~LONG_POLL,
             .body_bytes = limits[row->body],
-            .deadline_ms = api->options.deadline_ms,
+            .deadline_ms =
+                api->options.deadline_ms + ((row->flags & LONG_POLL) != 0 ? LONG_POLL_MS : 0),
             .state_bytes = row->endpoint->state_bytes,
             .steps = row->endpoint->steps,
             .step_count = row->endpoint->step_count,

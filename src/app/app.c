@@ -241,6 +241,7 @@ static enum cx_status make_api(struct app *app, struct cx_err *err)
         .hot_bytes = c->hot_bytes,
         .hot_value_bytes = c->hot_value_bytes,
         .hot_persist = c->hot_persist,
+        .event_followers = c->events_followers,
         .token_cache_bytes = c->context_count_cache_bytes,
         .deadline_ms = c->http_deadline_ms,
     };

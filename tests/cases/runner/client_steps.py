@@ -9,7 +9,7 @@ import time
 
 from .story import CaseError, expand_names, read_bytes
 from .upstream import embed
-from .wire import Connection
+from .wire import Connection, Response
 
 OPEN_PATHS = ("/healthz", "/ready", "/metrics", "/openapi.json", "/docs")
 
@@ -134,11 +134,64 @@ class ClientSteps:
         if rest == "continue":
             connection.receive_continue()
             return
+        kind, _, value = rest.partition(" ")
+        if kind == "stream":
+            self.receive_stream(connection, value, step)
+            return
+        if kind == "event":
+            self.receive_event(connection, value, step)
+            return
         status, _, method = rest.partition(" to ")
         response = connection.receive(method or None)
         self.check_every(response)
         self.check_status(response, status)
         self.check_items(response, [item.text for item in self.with_blocks(step)])
+
+    def receive_stream(self, connection, rest, step):
+        """NAME< stream STATUS: a head alone; NAME< stream end: the body's end"""
+        if rest == "end":
+            if (frame := connection.receive_frame()) is not None:
+                raise CaseError(f"one more frame: {frame!r}")
+            return
+        response = connection.receive_head()
+        self.check_every(response)
+        self.check_status(response, rest)
+        self.check_items(response, [item.text for item in self.with_blocks(step)])
+
+    def receive_event(self, connection, rest, step):
+        """NAME< event JSON: the next one holds at least this; items: `id ~ REGEX`, `retry N`,
+        `save NAME = id`. Frames without data are passed over, their `retry` counts."""
+        fields = {}
+        while "data" not in fields:
+            frame = connection.receive_frame()
+            if frame is None:
+                raise CaseError("the stream ended instead of an event")
+            for line in frame.split("\n"):
+                key, _, value = line.partition(": ")
+                if key in fields and key != "":
+                    raise CaseError(f"{key} stands twice in {frame!r}")
+                fields[key] = value
+        unknown = set(fields) - {"", "id", "data", "retry"}
+        if unknown:
+            raise CaseError(f"no field of ours: {unknown}")
+        event = json.loads(fields["data"])
+        response = Response(200, "", [], fields["data"].encode())
+        self.check_item(response, "json " + self.fill(rest))
+        keys = ["event_type", "payload", "timestamp", "resource_ids", "correlation_id"]
+        if list(event) != keys:
+            raise CaseError(f"an event has {keys}, not {list(event)}")
+        for item in step.items():
+            text = self.fill(item.text)
+            if text.startswith("id ~ "):
+                if not re.search(text[5:], fields.get("id", "")):
+                    raise CaseError(f"id is {fields.get('id')}")
+            elif text.startswith("retry "):
+                if fields.get("retry") != text[6:]:
+                    raise CaseError(f"retry is {fields.get('retry')}")
+            elif found := re.fullmatch(r"save (\S+) = id", text):
+                self.vars[found.group(1)] = fields["id"]
+            else:
+                raise CaseError(f"an event has no {text}")
 
     def step_refuses(self, rest, step):
         """refuses STATUS [REASON]: each item is sent on a connection of its own, which gets this

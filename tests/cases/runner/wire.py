@@ -43,6 +43,7 @@ class Connection:
         self.ended = False  # the daemon closed its side
         self.asked = []  # methods of the requests that are not answered yet
         self.usable = True  # may carry another request
+        self.stream = bytearray()  # of a response that is read frame by frame
 
     # -- out --------------------------------------------------------------------------------------
 
@@ -151,6 +152,30 @@ class Connection:
         if (response.header("Connection") or "").lower() == "close":
             self.usable = False
         return response
+
+    def receive_head(self):
+        """The head of a response whose body is read by receive_frame."""
+        self.asked.pop(0)
+        head = self.read_until(b"\r\n\r\n", time.monotonic() + self.patience)
+        self.transcript.add(f"{self.name}<", head + b"\r\n\r\n")
+        return self.read_response(head, "HEAD", 0)
+
+    def receive_frame(self):
+        """The next frame of text/event-stream, without its empty line; None at the end."""
+        deadline = time.monotonic() + self.patience
+        while b"\n\n" not in self.stream:
+            size = int(self.read_until(b"\r\n", deadline).split(b";")[0], 16)
+            self.stream += self.read_exactly(size, deadline)
+            if self.read_exactly(2, deadline) != b"\r\n":
+                raise CaseError(f"{self.name}: a chunk without its end")
+            if size == 0:
+                if self.stream:
+                    raise CaseError(f"{self.name}: half a frame: {bytes(self.stream)!r}")
+                return None
+        frame, _, rest = bytes(self.stream).partition(b"\n\n")
+        self.stream = bytearray(rest)
+        self.transcript.add(f"{self.name}<", frame + b"\n\n")
+        return frame.decode()
 
     def receive_continue(self):
         """The interim response of RFC 9110 15.2.1, and nothing of what follows it."""
