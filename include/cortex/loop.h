@@ -122,16 +122,21 @@ struct cx_fetch_request {
     const char *const *headers;  /* "Name: value", ended by NULL; NULL = none */
     struct cx_str body;          /* copied */
     uint64_t connect_timeout_ms; /* TLS included; 0 = as long as timeout_ms */
-    uint64_t timeout_ms;         /* for all of it, look-up and waiting for a connection included */
+    uint64_t
+        first_byte_timeout_ms; /* from then to the first of the answer; 0 = as long as timeout_ms */
+    uint64_t
+        low_speed_bytes; /* a second, over low_speed_ms, is the least that an answer which has … */
+    uint64_t low_speed_ms; /* … begun may bring; 0 = any pace */
+    uint64_t timeout_ms;   /* for all of it, look-up and waiting for a connection included */
     size_t response_max_bytes;
     bool http2; /* try HTTP/2 over TLS */
 };
 enum cx_fetch_outcome {
-    CX_FETCH_OK,      /* a response came, whatever its status */
-    CX_FETCH_RESOLVE, /* the name was not found */
-    CX_FETCH_CONNECT, /* refused, unreachable, connect timeout */
-    CX_FETCH_TLS,     /* certificate or handshake */
-    CX_FETCH_TIMEOUT,
+    CX_FETCH_OK,        /* a response came, whatever its status */
+    CX_FETCH_RESOLVE,   /* the name was not found */
+    CX_FETCH_CONNECT,   /* refused, unreachable, connect timeout */
+    CX_FETCH_TLS,       /* certificate or handshake */
+    CX_FETCH_TIMEOUT,   /* of all of it, to the first byte, or by low speed */
     CX_FETCH_TOO_LARGE, /* the body passed response_max_bytes */
     CX_FETCH_BROKEN,    /* reset, cut short, not HTTP */
     CX_FETCH_CANCELLED

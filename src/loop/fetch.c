@@ -12,7 +12,7 @@
  * the stack, completes it. So a completion never comes from within a call of ours or of curl's, and
  * on_done may start, cancel and free. Loop thread only.
  */
-#include "fetch.h"
+#include "pace.h"
 
 #include "cortex/metrics.h"
 
@@ -31,6 +31,7 @@ struct cx_call { /* owner: its fetch, until on_done has returned */
     struct loop__waiter waiter;
     struct loop__transfer transfer;
     struct cx_timer *deadline;
+    struct loop__pace pace; /* RUNNING */
     struct loop__task completion;
     struct cx_fetch_response response;
     cx_fetch_fn on_done;
@@ -69,6 +70,7 @@ static void unqueue_call(struct cx_call *call);
 static void start_waiting(struct cx_fetch *fetch);
 static void run_call(struct cx_call *call);
 static void on_ended(void *ctx, CURL *easy, CURLcode code);
+static void on_slow(void *ctx, const char *reason);
 static void on_deadline(void *ctx);
 static void settle_call(struct cx_call *call);
 static void fail_call(struct cx_call *call, enum cx_fetch_outcome outcome, const char *reason);
@@ -321,7 +323,9 @@ static void run_call(struct cx_call *call)
                            addresses, call) != CX_OK ||
         !loop__multi_add(fetch->multi, call->transfer.easy)) {
         fail_call(call, CX_FETCH_BROKEN, "there is no memory for it");
+        return;
     }
+    loop__pace_start(&call->pace, fetch->loop, &call->transfer, on_slow, call);
 }
 
 static void on_ended(void *ctx, CURL *easy, CURLcode code)
@@ -330,6 +334,11 @@ static void on_ended(void *ctx, CURL *easy, CURLcode code)
     struct cx_call *call = loop__transfer_ctx(easy);
     loop__transfer_outcome(&call->transfer, code, &call->response);
     settle_call(call);
+}
+
+static void on_slow(void *ctx, const char *reason)
+{
+    fail_call(ctx, CX_FETCH_TIMEOUT, reason);
 }
 
 static void on_deadline(void *ctx)
@@ -366,6 +375,7 @@ static void settle_call(struct cx_call *call)
     } else if (call->state == CALL_WAITING) {
         unqueue_call(call);
     } else if (call->state == CALL_RUNNING) {
+        loop__pace_stop(&call->pace);
         if (call->transfer.easy != NULL) {
             loop__multi_remove(fetch->multi, call->transfer.easy);
             loop__transfer_close(&call->transfer);

@@ -72,6 +72,8 @@ void loop__transfer_free(struct loop__transfer *t);
 /* Says what a curl result means, before loop__transfer_close. */
 void loop__transfer_outcome(const struct loop__transfer *t, CURLcode code,
                             struct cx_fetch_response *out);
+/* When, since its start, there was a connection on which the request could go out; 0 = not yet. */
+uint64_t loop__transfer_connected_ms(const struct loop__transfer *t);
 /* What the transfer is waiting for, in words. */
 const char *loop__transfer_phase(const struct loop__transfer *t);
 

@@ -25,6 +25,9 @@ enum cx_status loop__request_copy(const struct cx_fetch_request *from, struct lo
 {
     enum cx_status status = CX_OK;
     *to = (struct loop__request){ .connect_timeout_ms = from->connect_timeout_ms,
+                                  .first_byte_timeout_ms = from->first_byte_timeout_ms,
+                                  .low_speed_bytes = from->low_speed_bytes,
+                                  .low_speed_ms = from->low_speed_ms,
                                   .timeout_ms = from->timeout_ms,
                                   .response_max_bytes = from->response_max_bytes,
                                   .http2 = from->http2,

@@ -27,6 +27,9 @@ struct loop__request { /* owner: its call */
     char *body; /* NULL = none was given */
     size_t body_len;
     uint64_t connect_timeout_ms;
+    uint64_t first_byte_timeout_ms;
+    uint64_t low_speed_bytes;
+    uint64_t low_speed_ms;
     uint64_t timeout_ms;
     size_t response_max_bytes;
     bool http2;

@@ -451,6 +451,13 @@ static bool names_host(const char *text, const char *host)
     return strcasestr(text, bare) != NULL;
 }
 
+uint64_t loop__transfer_connected_ms(const struct loop__transfer *t)
+{
+    curl_off_t sent_us = 0;
+    (void)curl_easy_getinfo(t->easy, CURLINFO_PRETRANSFER_TIME_T, &sent_us);
+    return sent_us > 0 ? (uint64_t)sent_us / 1000 + 1 : 0;
+}
+
 const char *loop__transfer_phase(const struct loop__transfer *t)
 {
     curl_off_t sent_us = 0;

@@ -147,6 +147,65 @@ TEST(deadline_ends_a_call_at_each_stage)
     world_close(&w);
 }
 
+static void expect_slow(struct world *w, const struct cx_fetch_request *request, const char *why)
+{
+    struct probe p;
+    probe_run(w, &p, request);
+    EXPECT_INT(p.outcome, CX_FETCH_TIMEOUT);
+    (void)test_expect(strstr(p.reason, why) != NULL, __FILE__, __LINE__, "\"%s\" says not \"%s\"",
+                      p.reason, why);
+}
+
+/* Long before the deadline of all of it. */
+TEST(slow_answers_are_given_up)
+{
+    struct world w;
+    struct probe p;
+    char url[128];
+    world_open(&w);
+    struct cx_fetch_request request = world_request(&w, "/silent", url);
+    request.timeout_ms = 600000;
+    request.first_byte_timeout_ms = 60;
+    request.low_speed_ms = 100;
+    request.low_speed_bytes = 10000;
+    expect_slow(&w, &request, "no answer had begun for 60 ms");
+    request = world_request(&w, "/drip", url); /* at most 200 bytes a second */
+    request.timeout_ms = 600000;
+    request.first_byte_timeout_ms = 600000;
+    request.low_speed_ms = 100;
+    request.low_speed_bytes = 10000;
+    expect_slow(&w, &request, "the answer came too slowly for 100 ms");
+    request.low_speed_ms = 200;
+    request.low_speed_bytes = 20;
+    request.timeout_ms = 1000;
+    expect_slow(&w, &request, "reading the answer");
+    request = world_request(&w, "/long", url);
+    request.response_max_bytes = 16000000;
+    request.first_byte_timeout_ms = 5000;
+    request.low_speed_ms = 5000;
+    request.low_speed_bytes = 1000;
+    probe_run(&w, &p, &request);
+    EXPECT_INT(p.outcome, CX_FETCH_OK);
+    world_close(&w);
+}
+
+/* While it is looked up, waits for a connection or connects, nobody expects an answer. */
+TEST(first_byte_is_not_awaited_before_there_is_a_connection)
+{
+    struct world w;
+    struct probe held;
+    char url[128];
+    world_open_with(&w, &(struct cx_fetch_options){ .connections_max = 1, .waiting_max = 8 }, NULL);
+    probe_get(&w, &held, "/silent");
+    struct cx_fetch_request request = world_request(&w, "/silent", url);
+    request.first_byte_timeout_ms = 20;
+    request.timeout_ms = 400;
+    expect_slow(&w, &request, "waiting for a free connection");
+    probe_cancel(&held);
+    world_run(&w, w.started);
+    world_close(&w);
+}
+
 struct chain {
     struct cx_loop *loop;
     struct cx_fetch *fetch;
