@@ -25,13 +25,20 @@ struct cx_embedder_info {
 
 struct cx_embed_openai_options {
     struct cx_fetch *fetch;
-    const char
-        *base_url; /* "https://api.openai.com/v1", or "unix:/path": /v1 of who listens there */
-    const char *api_key; /* copied; NULL = no Authorization header */
+    /* "https://api.openai.com/v1", or "unix:/path": who listens there. May end in a slash, or in the
+     * whole "/embeddings?…"; without a path it is /v1, of Azure the deployment called `model`. */
+    const char *base_url;
+    const char *api_key;     /* copied; NULL = no key is sent */
+    bool azure;              /* the key goes as "api-key", not as "Authorization: Bearer" */
+    const char *api_version; /* the query api-version=; NULL = none */
     const char *model;
-    unsigned dimensions;  /* 0 = the model's own */
-    struct cx_lane *lane; /* where answers are decoded */
-    uint64_t timeout_ms;  /* of one call; never longer than the request's own deadline */
+    unsigned dimensions;         /* 0 = the model's own */
+    struct cx_lane *lane;        /* where answers are decoded */
+    uint64_t timeout_ms;         /* of one call; never longer than the request's own deadline */
+    uint64_t connect_timeout_ms; /* of these three 0 = a default, for the rest of the call */
+    uint64_t first_byte_timeout_ms;
+    uint64_t low_speed_bytes; /* a second, the least that an answer may bring on its way … */
+    uint64_t low_speed_ms;    /* … for so long; 0 = any pace */
 };
 
 /* The embedded default: hashed word stems and character 4-grams, weighted, 768 dimensions. No

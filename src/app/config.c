@@ -48,6 +48,10 @@ enum cx_status app__config_load(const struct app__cli *cli, char **environment,
     if (status == CX_OK) {
         status = read_credentials(config, environment, err);
     }
+    if (status == CX_OK) {
+        status =
+            read_flags(config, cli, err); /* the provider decides which variables are looked at */
+    }
     struct cx_err env_err = { .text = "" };
     /* In any case: a start that fails leaves no secret in /proc/PID/environ either. */
     const enum cx_status env_status = app__config_read_env(config, environment, &env_err);
@@ -71,7 +75,7 @@ enum cx_status app__config_load(const struct app__cli *cli, char **environment,
     if (status == CX_OK) {
         status = resolve_data(config, environment, err);
     }
-    if (status == CX_OK && config->embedding_provider == APP__PROVIDER_OPENAI &&
+    if (status == CX_OK && config->embedding_provider != APP__PROVIDER_BUILTIN &&
         config->embedding_model == NULL) {
         config->embedding_model = copy_text(config, DEFAULT_OPENAI_MODEL);
     }

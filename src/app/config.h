@@ -21,7 +21,7 @@
 enum app__check_host { APP__CHECK_HOST_AUTO, APP__CHECK_HOST_YES };
 enum app__trace { APP__TRACE_NONE, APP__TRACE_EXCHANGE };
 enum app__backend { APP__BACKEND_LOCAL, APP__BACKEND_NONE };
-enum app__provider { APP__PROVIDER_BUILTIN, APP__PROVIDER_OPENAI };
+enum app__provider { APP__PROVIDER_BUILTIN, APP__PROVIDER_OPENAI, APP__PROVIDER_AZURE };
 
 enum app__key_id {
 #define CX_SECTION(section, help)

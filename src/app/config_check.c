@@ -7,6 +7,7 @@
 
 #include "app/config_table.h"
 
+static enum cx_status check_embedding(const struct cx_config *config, struct cx_err *err);
 static enum cx_status fail_key(const struct cx_config *config, enum app__key_id id,
                                struct cx_err *err, const char *sentence);
 
@@ -32,14 +33,28 @@ enum cx_status app__config_check(const struct cx_config *config, struct cx_err *
     if (config->fetch_proxy != NULL && strncmp(config->fetch_proxy, "unix:", 5) == 0) {
         return fail_key(config, APP__KEY_fetch_proxy, err, "must begin with http:// or https://");
     }
+    if (config->fetch_proxy != NULL && strchr(config->fetch_proxy, '?') != NULL) {
+        return fail_key(config, APP__KEY_fetch_proxy, err, "must have no ?");
+    }
+    return check_embedding(config, err);
+}
+
+static enum cx_status check_embedding(const struct cx_config *config, struct cx_err *err)
+{
     const bool openai = config->embedding_provider == APP__PROVIDER_OPENAI;
-    if (openai && config->embedding_api_key == NULL &&
-        strncmp(config->embedding_base_url, "https://api.openai.com", 22) == 0) {
+    const bool azure = config->embedding_provider == APP__PROVIDER_AZURE;
+    const bool elsewhere = strncmp(config->embedding_base_url, "https://api.openai.com", 22) != 0;
+    if (openai && config->embedding_api_key == NULL && !elsewhere) {
         return fail_key(config, APP__KEY_embedding_provider, err,
                         "openai needs embedding.api_key_file (or OPENAI_API_KEY), or another "
                         "embedding.base_url");
     }
-    if (!openai && config->embedding_dimensions != 0) {
+    if (azure && (config->embedding_api_key == NULL || !elsewhere)) {
+        return fail_key(config, APP__KEY_embedding_provider, err,
+                        "azure needs embedding.base_url (or AZURE_OPENAI_ENDPOINT) and "
+                        "embedding.api_key_file (or AZURE_OPENAI_API_KEY)");
+    }
+    if (!openai && !azure && config->embedding_dimensions != 0) {
         return fail_key(config, APP__KEY_embedding_dimensions, err,
                         "is for embedding.provider = openai; builtin has one dimension only");
     }

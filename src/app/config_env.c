@@ -11,11 +11,13 @@
 #include "cortex/crypto.h"
 #include "app/units.h"
 
+#define AZURE_KEY "AZURE_OPENAI_API_KEY"
 #define TOKEN_MAX_BYTES 4096
 #define TOKEN_SHORT_BYTES 16 /* shorter ones can be guessed */
 
 static enum cx_status read_keys(struct cx_config *config, char *const *environment,
                                 struct cx_err *err);
+static const char *other_name_of(const struct cx_config *config, const struct app__key *key);
 static enum cx_status read_key(struct cx_config *config, const struct app__key *key,
                                const char *variable, const char *value, bool plain_seconds,
                                struct cx_err *err);
@@ -63,23 +65,38 @@ static enum cx_status read_keys(struct cx_config *config, char *const *environme
         const struct app__key *key = &app__keys[i];
         char name[APP__ENV_NAME_BYTES];
         const char *value = app__env_get(environment, app__key_env(key, name));
-        const bool two_names = key->env[0] != '\0' && strcmp(key->env, name) != 0;
-        const char *other = two_names ? app__env_get(environment, key->env) : NULL;
+        const char *other_name = other_name_of(config, key);
+        const bool two_names = other_name[0] != '\0' && strcmp(other_name, name) != 0;
+        const char *other = two_names ? app__env_get(environment, other_name) : NULL;
         enum cx_status status = CX_OK;
         if (value != NULL && other != NULL) {
             return cx_err_set(err, CX_INVALID, "%s and %s are both set and mean the same", name,
-                              key->env);
+                              other_name);
         }
         if (value != NULL) {
             status = read_key(config, key, NULL, value, false, err);
         } else if (other != NULL) {
-            status = read_key(config, key, key->env, other, (key->traits & APP__SECONDS) != 0, err);
+            status =
+                read_key(config, key, other_name, other, (key->traits & APP__SECONDS) != 0, err);
         }
         if (status != CX_OK) {
             return status;
         }
     }
     return CX_OK;
+}
+
+/* As Azure's own clients name them; the provider stands before its address and key in the table. */
+static const char *other_name_of(const struct cx_config *config, const struct app__key *key)
+{
+    const bool azure = config->embedding_provider == APP__PROVIDER_AZURE;
+    if (azure && app__key_id(key) == APP__KEY_embedding_base_url) {
+        return "AZURE_OPENAI_ENDPOINT";
+    }
+    if (azure && app__key_id(key) == APP__KEY_embedding_api_key) {
+        return AZURE_KEY;
+    }
+    return key->env;
 }
 
 /* variable: NULL for the key's own CORTEX_SECTION_KEY. */
@@ -218,6 +235,7 @@ static bool is_known(const char *name)
 static void wipe_secrets(char **environment)
 {
     app__env_take_out(environment, "CORTEX_TOKENS");
+    app__env_take_out(environment, AZURE_KEY);
     for (size_t i = 0; i < APP__KEY_COUNT; i++) {
         if (app__keys[i].type == APP__SECRET) {
             char own[APP__ENV_NAME_BYTES];

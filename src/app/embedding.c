@@ -24,7 +24,7 @@ enum cx_status app__make_embedder(struct app *app, struct cx_err *err)
     if (c->vector_backend == APP__BACKEND_NONE) {
         return CX_OK;
     }
-    const bool remote = c->embedding_provider == APP__PROVIDER_OPENAI;
+    const bool remote = c->embedding_provider != APP__PROVIDER_BUILTIN;
     struct cx_embedder *provider = NULL;
     if (remote) {
         const enum cx_status made = make_openai(app, &provider, err);
@@ -66,7 +66,13 @@ static enum cx_status make_openai(struct app *app, struct cx_embedder **out, str
         .model = c->embedding_model != NULL ? c->embedding_model : DEFAULT_OPENAI_MODEL,
         .dimensions = c->embedding_dimensions,
         .lane = app->cpu_lane,
+        .azure = c->embedding_provider == APP__PROVIDER_AZURE,
+        .api_version = c->embedding_api_version,
         .timeout_ms = c->embedding_timeout_ms,
+        .connect_timeout_ms = c->embedding_connect_timeout_ms,
+        .first_byte_timeout_ms = c->embedding_first_byte_timeout_ms,
+        .low_speed_bytes = c->embedding_low_speed_bytes,
+        .low_speed_ms = c->embedding_low_speed_bytes > 0 ? c->embedding_low_speed_ms : 0,
     };
     enum cx_status status = CX_OK;
     if (strncmp(c->embedding_base_url, "https:", 6) == 0) {

@@ -15,21 +15,28 @@
 #include "openai.h"
 
 #define CONNECT_TIMEOUT_MS 10000
+#define TIMEOUT_MS 30000
 #define REQUEST_BYTES_MAX ((size_t)64 << 20)
 #define RESPONSE_BYTES_MAX ((size_t)256 << 20)
-#define INLINE_BYTES 65536 /* what is written at once, without the lane */
+#define INLINE_BYTES 8192 /* what is written at once, without the lane */
+
+/* What a server that does not know it may refuse a request for. Each leaves out the one before, too. */
+enum omission { OMITS_NOTHING, OMITS_ENCODING, OMITS_DIMENSIONS };
 
 struct openai {
     struct cx_embedder base;
     struct cx_fetch *fetch;
     struct cx_lane *lane;
-    char *url;
-    char *unix_socket;   /* NULL = by the URL's host */
-    char *authorization; /* the whole header, or NULL; wiped when freed */
+    struct embed__openai_address address;
+    char *key_header;    /* the whole line, or NULL; wiped when freed */
     unsigned dimensions; /* asked for; 0 = the model's own */
     uint64_t timeout_ms;
-    bool base64_works; /* an answer in base64 came */
-    bool plain;        /* the server does not take encoding_format */
+    uint64_t connect_timeout_ms;
+    uint64_t first_byte_timeout_ms;
+    uint64_t low_speed_bytes;
+    uint64_t low_speed_ms;
+    enum omission omits; /* of what the server does not take */
+    bool omits_known;    /* an answer came */
 };
 /* How far a batch has come. */
 enum phase { PHASE_WRITING, PHASE_FETCHING, PHASE_READING };
@@ -41,14 +48,14 @@ struct openai_call {
     char *traceparent; /* the whole header, or NULL */
     size_t first;      /* the batch: texts first to end - 1 */
     size_t end;
-    bool plain;
+    enum omission omits;
     struct cx_buf body; /* of the request, then of the answer */
     struct embed__openai_answer answer;
     struct cx_err answer_err;
     enum cx_status work_status;
 };
 
-static enum cx_status make_address(struct openai *e, const char *base_url, struct cx_err *err);
+static char *make_key_header(const struct cx_embed_openai_options *options);
 static bool is_header_value(const char *text);
 static unsigned known_dimension(const char *model);
 static enum cx_status start(struct cx_embed_call *base, struct cx_err *err);
@@ -58,7 +65,7 @@ static void write_work(void *arg);
 static void on_written(void *arg, enum cx_status status);
 static enum cx_status send_batch(struct openai_call *call, struct cx_err *err);
 static void on_answer(void *ctx, const struct cx_fetch_response *response);
-static bool wants_plain(const struct openai_call *call, const struct cx_fetch_response *response);
+static bool may_omit_more(const struct openai_call *call, const struct cx_fetch_response *response);
 static enum cx_status status_of(const struct cx_fetch_response *response, struct cx_err *err);
 static void read_work(void *arg);
 static void on_read(void *arg, enum cx_status status);
@@ -91,7 +98,7 @@ enum cx_status cx_embedder_openai(const struct cx_embed_openai_options *options,
                           "the embedding service's key holds bytes that no key has");
     }
     struct openai *e = cx_alloc(sizeof *e);
-    const enum cx_status status = make_address(e, options->base_url, err);
+    const enum cx_status status = embed__openai_address(options, &e->address, err);
     if (status != CX_OK) {
         free(e);
         return status;
@@ -99,12 +106,13 @@ enum cx_status cx_embedder_openai(const struct cx_embed_openai_options *options,
     e->fetch = options->fetch;
     e->lane = options->lane;
     e->dimensions = options->dimensions;
-    e->timeout_ms = options->timeout_ms > 0 ? options->timeout_ms : 30000;
-    if (options->api_key != NULL) {
-        const size_t size = strlen(options->api_key) + sizeof "Authorization: Bearer ";
-        e->authorization = cx_alloc(size);
-        (void)snprintf(e->authorization, size, "Authorization: Bearer %s", options->api_key);
-    }
+    e->timeout_ms = options->timeout_ms > 0 ? options->timeout_ms : TIMEOUT_MS;
+    e->connect_timeout_ms =
+        options->connect_timeout_ms > 0 ? options->connect_timeout_ms : CONNECT_TIMEOUT_MS;
+    e->first_byte_timeout_ms = options->first_byte_timeout_ms;
+    e->low_speed_bytes = options->low_speed_bytes;
+    e->low_speed_ms = options->low_speed_ms;
+    e->key_header = make_key_header(options);
     const unsigned dimension =
         options->dimensions > 0 ? options->dimensions : known_dimension(options->model);
     embed__init(&e->base, &OPS, "openai", options->model, dimension, "");
@@ -112,33 +120,16 @@ enum cx_status cx_embedder_openai(const struct cx_embed_openai_options *options,
     return CX_OK;
 }
 
-/* "http(s)://host/v1" or "unix:/path", which stands for /v1 of whoever listens there. */
-static enum cx_status make_address(struct openai *e, const char *base_url, struct cx_err *err)
+static char *make_key_header(const struct cx_embed_openai_options *options)
 {
-    struct cx_str base = cx_str_of(base_url);
-    while (base.len > 0 && base.p[base.len - 1] == '/') {
-        base.len--;
+    if (options->api_key == NULL) {
+        return NULL;
     }
-    const bool is_unix = base.len > 6 && strncmp(base.p, "unix:/", 6) == 0;
-    const bool is_http =
-        base.len > 8 && (strncmp(base.p, "http://", 7) == 0 || strncmp(base.p, "https://", 8) == 0);
-    if (!is_unix && !is_http) {
-        return cx_err_set(err, CX_INVALID,
-                          "the embedding service's base URL must begin with http://, https:// or "
-                          "unix:/");
-    }
-    if (base.len > 2048 || (is_unix && base.len - 5 > 107)) {
-        return cx_err_set(err, CX_INVALID, "the embedding service's base URL is too long");
-    }
-    if (is_unix) {
-        e->unix_socket = cx_strndup(base.p + 5, base.len - 5);
-        e->url = cx_strdup("http://localhost/v1/embeddings");
-        return CX_OK;
-    }
-    const size_t size = base.len + sizeof "/embeddings";
-    e->url = cx_alloc(size);
-    (void)snprintf(e->url, size, "%.*s/embeddings", (int)base.len, base.p);
-    return CX_OK;
+    const char *name = options->azure ? "api-key: " : "Authorization: Bearer ";
+    const size_t size = strlen(name) + strlen(options->api_key) + 1;
+    char *header = cx_alloc(size);
+    (void)snprintf(header, size, "%s%s", name, options->api_key);
+    return header;
 }
 
 static bool is_header_value(const char *text)
@@ -187,7 +178,7 @@ static enum cx_status begin_batch(struct openai_call *call, struct cx_err *err)
 {
     const struct openai *e = (const struct openai *)call->base.embedder;
     call->phase = PHASE_WRITING;
-    call->plain = e->plain;
+    call->omits = e->omits;
     size_t bytes = 0;
     const size_t left = call->base.count - call->first;
     for (size_t i = 0; i < left && bytes <= INLINE_BYTES; i++) {
@@ -215,8 +206,8 @@ static void write_work(void *arg)
     const struct openai *e = (const struct openai *)call->base.embedder;
     const struct embed__openai_shape shape = {
         .model = e->base.model,
-        .dimensions = e->dimensions,
-        .plain = call->plain,
+        .dimensions = call->omits < OMITS_DIMENSIONS ? e->dimensions : 0,
+        .plain = call->omits >= OMITS_ENCODING,
     };
     const struct cx_str *texts = call->base.texts + call->first;
     const size_t left = call->base.count - call->first;
@@ -256,8 +247,8 @@ static enum cx_status send_batch(struct openai_call *call, struct cx_err *err)
     }
     const char *headers[5] = { "Content-Type: application/json", "Accept: application/json" };
     size_t n = 2;
-    if (e->authorization != NULL) {
-        headers[n++] = e->authorization;
+    if (e->key_header != NULL) {
+        headers[n++] = e->key_header;
     }
     if (call->traceparent != NULL) {
         headers[n++] = call->traceparent;
@@ -269,11 +260,15 @@ static enum cx_status send_batch(struct openai_call *call, struct cx_err *err)
     const uint64_t timeout_ms = left_ms < e->timeout_ms ? left_ms : e->timeout_ms;
     const struct cx_fetch_request request = {
         .method = "POST",
-        .url = e->url,
-        .unix_socket = e->unix_socket,
+        .url = e->address.url,
+        .unix_socket = e->address.unix_socket,
         .headers = headers,
         .body = { call->body.data, call->body.len },
-        .connect_timeout_ms = timeout_ms < CONNECT_TIMEOUT_MS ? timeout_ms : CONNECT_TIMEOUT_MS,
+        .connect_timeout_ms =
+            timeout_ms < e->connect_timeout_ms ? timeout_ms : e->connect_timeout_ms,
+        .first_byte_timeout_ms = e->first_byte_timeout_ms,
+        .low_speed_bytes = e->low_speed_bytes,
+        .low_speed_ms = e->low_speed_ms,
         .timeout_ms = timeout_ms,
         .response_max_bytes = wanted < RESPONSE_BYTES_MAX ? wanted : RESPONSE_BYTES_MAX,
         .http2 = true,
@@ -304,8 +299,8 @@ static void on_answer(void *ctx, const struct cx_fetch_response *response)
     if (response->outcome == CX_FETCH_OK) {
         call->base.result.retry_after_ms = embed__openai_pause_ms(response);
     }
-    if (wants_plain(call, response)) {
-        call->plain = true;
+    if (may_omit_more(call, response)) {
+        call->omits++;
         call->phase = PHASE_WRITING;
         status =
             cx_lane_submit(e->lane, priority_of(call), write_work, on_written, call, &call->job);
@@ -326,13 +321,15 @@ static void on_answer(void *ctx, const struct cx_fetch_response *response)
     }
 }
 
-/* A server that does not know `encoding_format` may refuse the request for it: asked once more
- * without, unless base64 has worked before. */
-static bool wants_plain(const struct openai_call *call, const struct cx_fetch_response *response)
+/* A server that does not know `encoding_format`, or a model with one dimension only, may refuse the
+ * request for it: asked once more without, until an answer has come. */
+static bool may_omit_more(const struct openai_call *call, const struct cx_fetch_response *response)
 {
     const struct openai *e = (const struct openai *)call->base.embedder;
+    const enum omission last = e->dimensions > 0 ? OMITS_DIMENSIONS : OMITS_ENCODING;
     return response->outcome == CX_FETCH_OK &&
-           (response->status == 400 || response->status == 422) && !call->plain && !e->base64_works;
+           (response->status == 400 || response->status == 422) && !e->omits_known &&
+           call->omits < last;
 }
 
 static enum cx_status status_of(const struct cx_fetch_response *response, struct cx_err *err)
@@ -347,9 +344,13 @@ static enum cx_status status_of(const struct cx_fetch_response *response, struct
     case CX_FETCH_CANCELLED:
         return cx_err_set(err, CX_CANCELLED, "%s", cx_status_text(CX_CANCELLED));
     case CX_FETCH_RESOLVE:
+        return cx_err_set(err, CX_EMBEDDING_UPSTREAM,
+                          "the embedding service cannot be reached: its name was not found");
     case CX_FETCH_CONNECT:
-    case CX_FETCH_TLS:
         return cx_err_set(err, CX_EMBEDDING_UPSTREAM, "the embedding service cannot be reached");
+    case CX_FETCH_TLS:
+        return cx_err_set(err, CX_EMBEDDING_UPSTREAM,
+                          "no secure connection to the embedding service: %s", response->reason);
     case CX_FETCH_BROKEN:
         return cx_err_set(err, CX_EMBEDDING_UPSTREAM, "the embedding service broke off its answer");
     }
@@ -426,8 +427,8 @@ static enum cx_status take_answer(struct openai_call *call, struct cx_err *err)
         call->answer.vectors = NULL;
     }
     e->base.dimension = dimension;
-    e->base64_works = e->base64_works || !call->plain;
-    e->plain = e->plain || call->plain;
+    e->omits = call->omits;
+    e->omits_known = true;
     return CX_OK;
 }
 
@@ -463,11 +464,11 @@ static void release_call(struct cx_embed_call *base)
 static void free_openai(struct cx_embedder *base)
 {
     struct openai *e = (struct openai *)base;
-    free(e->url);
-    free(e->unix_socket);
-    if (e->authorization != NULL) {
-        cx_wipe(e->authorization, strlen(e->authorization));
-        free(e->authorization);
+    free(e->address.url);
+    free(e->address.unix_socket);
+    if (e->key_header != NULL) {
+        cx_wipe(e->key_header, strlen(e->key_header));
+        free(e->key_header);
     }
     free(e);
 }

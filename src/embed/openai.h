@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The two halves of the OpenAI protocol that know its JSON: what is sent, and what is believed of
- * what comes back. Pure functions; any thread.
+ * The OpenAI protocol without its calls: where they go, what is sent, and what is believed of what
+ * comes back. Pure functions; any thread.
  */
 #ifndef CORTEX_EMBED_OPENAI_H
 #define CORTEX_EMBED_OPENAI_H
@@ -11,6 +11,16 @@
 /* The published limit of one call. Those of tokens are the batcher's to keep. */
 #define EMBED__OPENAI_INPUTS 2048
 #define EMBED__OPENAI_DIMENSION_MAX 16384
+
+struct embed__openai_address { /* both owned by who asked for it */
+    char *url;
+    char *unix_socket; /* NULL = by the URL's host */
+};
+struct cx_embed_openai_options;
+/* From base_url, model, azure and api_version. CX_INVALID names none of them. */
+enum cx_status embed__openai_address(const struct cx_embed_openai_options *options,
+                                     struct embed__openai_address *out,
+                                     struct cx_err *err) CX_MUST_CHECK;
 
 struct embed__openai_shape {
     const char *model;

@@ -27,6 +27,7 @@ WORDS = {
     "flood",
     "redirect",
     "refuse",
+    "strict",
 }
 
 
@@ -242,6 +243,12 @@ class Upstream:
         if any(rest in text for text in texts):
             return send_raw(peer, 400, [], b'{"error": {"message": "scripted refusal"}}')
         return self.do_ok(peer, asked, texts, "")
+
+    def do_strict(self, peer, asked, texts, rest):
+        """strict NAME …: 400 for a request that has a member of such a name"""
+        if any(name in asked for name in rest.split()):
+            return send_raw(peer, 400, [], b'{"error": {"message": "what is that?"}}')
+        return self.do_ok(peer, asked, texts, "as float")
 
     def do_redirect(self, peer, asked, texts, rest):
         return send_raw(peer, 307, [f"Location: {rest}"], b"")

@@ -62,7 +62,7 @@ static const char *good_value(const struct app__key *key, unsigned n)
             { "none|exchange", { "", "exchange", "none", "exchange" } },
             { "local,faiss,memory,chroma|none", { "", "none", "local", "none" } },
             { "semantic|keyword|hybrid", { "", "semantic", "keyword", "semantic" } },
-            { "builtin|openai", { "", "openai", "builtin", "openai" } },
+            { "builtin|openai|azure", { "", "openai", "builtin", "openai" } },
         };
         text[0] = '\0';
         for (size_t i = 0; i < CX_ARRAY_LEN(choices); i++) {
@@ -365,8 +365,15 @@ TEST(config_file_errors)
           "http:// or https:// and a host" },
         { "[embedding]\nbase_url = http://u:p@x",
           "cortex.conf:2:12: base_url: must have no user or password in the address" },
-        { "[embedding]\nbase_url = http://x/?a",
-          "cortex.conf:2:12: base_url: \"http://x/?a\" must have neither ? nor #" },
+        { "[embedding]\nbase_url = http://x/#a",
+          "cortex.conf:2:12: base_url: \"http://x/#a\" must have no #" },
+        { "[embedding]\nprovider = azure\napi_key = k",
+          "embedding.provider (cortex.conf:2): azure needs embedding.base_url (or "
+          "AZURE_OPENAI_ENDPOINT) and embedding.api_key_file (or AZURE_OPENAI_API_KEY)" },
+        { "[embedding]\nprovider = azure\nbase_url = http://x",
+          "embedding.provider (cortex.conf:2): azure needs embedding.base_url (or "
+          "AZURE_OPENAI_ENDPOINT) and embedding.api_key_file (or AZURE_OPENAI_API_KEY)" },
+        { "[fetch]\nproxy = http://x/?a", "fetch.proxy (cortex.conf:2): must have no ?" },
         { "[embedding]\ndimensions = 3", "embedding.dimensions (cortex.conf:2): is for "
                                          "embedding.provider = openai; builtin has one "
                                          "dimension only" },
@@ -508,6 +515,44 @@ TEST(config_environment_of_the_earlier_service)
     EXPECT(app__env_get(l.env, "CORTEX_TOKENS") == NULL);
     EXPECT(app__env_get(l.env, "OPENAI_API_KEY") == NULL);
     EXPECT_STR(app__env_get(l.env, "CORTEX_PORT"), "5000");
+    unload(&l);
+}
+
+/* Azure's own names count for azure, wherever that is said, and OpenAI's do not. */
+TEST(config_environment_of_azure)
+{
+    struct loaded l = load(
+        "[embedding]\nprovider = azure\n",
+        LIST("AZURE_OPENAI_API_KEY=az-1", "AZURE_OPENAI_ENDPOINT=https://me.openai.azure.com/",
+             "OPENAI_API_VERSION=2024-10-21", "OPENAI_API_KEY=sk-1", "OPENAI_BASE_URL=http://h/v1"),
+        NULL);
+    REQUIRE(l.status == CX_OK);
+    EXPECT_INT(l.config->embedding_provider, APP__PROVIDER_AZURE);
+    EXPECT_STR(l.config->embedding_api_key, "az-1");
+    EXPECT_STR(l.config->embedding_base_url, "https://me.openai.azure.com");
+    EXPECT_STR(l.config->embedding_api_version, "2024-10-21");
+    EXPECT_STR(l.config->embedding_model, "text-embedding-3-small");
+    EXPECT(app__env_get(l.env, "AZURE_OPENAI_API_KEY") == NULL);
+    unload(&l);
+    l = load(NULL, LIST("AZURE_OPENAI_API_KEY=az-1", "AZURE_OPENAI_ENDPOINT=http://h"),
+             LIST("--set", "embedding.provider=azure"));
+    REQUIRE(l.status == CX_OK);
+    EXPECT_STR(l.config->embedding_api_key, "az-1");
+    unload(&l);
+    l = load(NULL,
+             LIST("CORTEX_EMBEDDING_PROVIDER=openai", "OPENAI_API_KEY=sk-1",
+                  "AZURE_OPENAI_API_KEY=az-1"),
+             NULL);
+    REQUIRE(l.status == CX_OK);
+    EXPECT_STR(l.config->embedding_api_key, "sk-1");
+    EXPECT(app__env_get(l.env, "AZURE_OPENAI_API_KEY") == NULL);
+    unload(&l);
+    l = load("[embedding]\nprovider = azure\n",
+             LIST("AZURE_OPENAI_API_KEY=az-1", "CORTEX_EMBEDDING_API_KEY=az-2"), NULL);
+    EXPECT(l.status == CX_INVALID);
+    EXPECT_STR(l.err.text,
+               "CORTEX_EMBEDDING_API_KEY and AZURE_OPENAI_API_KEY are both set and mean "
+               "the same");
     unload(&l);
 }
 

@@ -33,6 +33,7 @@ enum script {
     BROKEN_BASE64,
     EMPTY_EMBEDDING,
     REFUSES_ENCODING,
+    REFUSES_DIMENSIONS, /* and the encoding */
     STATUS,
     CUT_BODY,
     FLOOD,
@@ -125,11 +126,13 @@ static void on_request(void *ctx, size_t n, struct cx_str request, struct cx_buf
         status = 500;
     } else {
         const bool encoding = json_object_get(json, "encoding_format") != NULL;
+        const bool dimensions = json_object_get(json, "dimensions") != NULL;
         const size_t inputs = json_array_size(json_object_get(json, "input"));
         if (s->script == STATUS) {
             status = s->status;
             cx_buf_puts(&body, SECRET_BODY);
-        } else if (s->script == REFUSES_ENCODING && encoding) {
+        } else if ((s->script == REFUSES_ENCODING && encoding) ||
+                   (s->script == REFUSES_DIMENSIONS && (encoding || dimensions))) {
             status = 400;
             cx_buf_puts(&body, SECRET_BODY);
         } else if (s->script == NOT_JSON) {
@@ -141,7 +144,9 @@ static void on_request(void *ctx, size_t n, struct cx_str request, struct cx_buf
                 cx_buf_puts(&body, "        ");
             }
         } else {
-            put_answer(s, inputs, s->script == GOOD_FLOATS || s->script == REFUSES_ENCODING, &body);
+            const bool floats = s->script == GOOD_FLOATS || s->script == REFUSES_ENCODING ||
+                                s->script == REFUSES_DIMENSIONS;
+            put_answer(s, inputs, floats, &body);
         }
         json_decref(json);
     }
@@ -159,7 +164,16 @@ struct world {
     struct cx_embedder *e;
 };
 
+static bool world_open_asking(struct world *w, enum script script, const char *model,
+                              unsigned dimension, unsigned asked);
+
 static bool world_open(struct world *w, enum script script, const char *model, unsigned dimension)
+{
+    return world_open_asking(w, script, model, dimension, 0);
+}
+
+static bool world_open_asking(struct world *w, enum script script, const char *model,
+                              unsigned dimension, unsigned asked)
 {
     memset(w, 0, sizeof *w);
     w->server.script = script;
@@ -176,6 +190,7 @@ static bool world_open(struct world *w, enum script script, const char *model, u
         .base_url = url,
         .api_key = KEY,
         .model = model,
+        .dimensions = asked,
         .lane = w->env.lane,
         .timeout_ms = 20000,
     };
@@ -260,6 +275,34 @@ TEST(openai_sends_what_the_api_takes)
     EXPECT_STR(w.server.upstream.bodies[0],
                "{\"model\":\"some \\\"model\\\"\",\"encoding_format\":\"base64\",\"input\":["
                "\"first\",\"second \\\"quoted\\\"\",\" \",\"d\xC3\xA9j\xC3\xA0\"]}");
+    world_close(&w);
+}
+
+/* A model of one dimension whose server refuses to be asked for it: once it has answered, it is asked
+ * the way that it takes; and held to the dimension all the same. */
+TEST(openai_leaves_out_what_is_refused)
+{
+    struct world w;
+    REQUIRE(world_open_asking(&w, REFUSES_DIMENSIONS, "some-model", 4, 4));
+    expect_good(&w);
+    expect_good(&w);
+    EXPECT_INT(w.server.upstream.requests, 4);
+    EXPECT(strstr(w.server.upstream.bodies[0], "\"encoding_format\":\"base64\",\"dimensions\":4"));
+    EXPECT(strstr(w.server.upstream.bodies[1], "\"some-model\",\"dimensions\":4"));
+    EXPECT(strstr(w.server.upstream.bodies[2], "\"some-model\",\"input\""));
+    EXPECT(strstr(w.server.upstream.bodies[3], "\"some-model\",\"input\""));
+    world_close(&w);
+    REQUIRE(world_open_asking(&w, REFUSES_DIMENSIONS, "some-model", 6, 4));
+    struct call call;
+    EXPECT_INT(embed(&w, &call), CX_EMBEDDING_UPSTREAM);
+    EXPECT_STR(call.result.err.text, "the embedding service answered embeddings of 6 dimensions "
+                                     "instead of 4");
+    world_close(&w);
+    /* What it refuses for another reason is refused in the end. */
+    REQUIRE(world_open_asking(&w, STATUS, "some-model", 4, 4));
+    w.server.status = 400;
+    EXPECT(embed(&w, &call) != CX_OK);
+    EXPECT_INT(w.server.upstream.requests, 3);
     world_close(&w);
 }
 
@@ -511,6 +554,76 @@ TEST(openai_over_a_unix_socket)
     cx_embedder_free(&e);
     env_close(&env);
     upstream_stop(&server.upstream);
+}
+
+TEST(openai_finds_its_address)
+{
+    static const struct {
+        const char *base_url;
+        bool azure;
+        const char *version;
+        const char *want; /* NULL = refused */
+        const char *unix_socket;
+    } ROWS[] = {
+        { "https://api.openai.com/v1", false, NULL, "https://api.openai.com/v1/embeddings", NULL },
+        { "http://h:1/v1/", false, NULL, "http://h:1/v1/embeddings", NULL },
+        { "http://h:1/v1//", false, "", "http://h:1/v1/embeddings", NULL },
+        { "http://h:1", false, NULL, "http://h:1/v1/embeddings", NULL },
+        { "http://h:1/", false, NULL, "http://h:1/v1/embeddings", NULL },
+        { "http://h/api/openai", false, NULL, "http://h/api/openai/embeddings", NULL },
+        { "http://h/v1/embeddings", false, NULL, "http://h/v1/embeddings", NULL },
+        { "http://h/v1/embeddings/", false, NULL, "http://h/v1/embeddings", NULL },
+        { "http://embeddings", false, NULL, "http://embeddings/v1/embeddings", NULL },
+        { "http://h/v1?a=b", false, NULL, "http://h/v1/embeddings?a=b", NULL },
+        { "http://h?a=b", false, NULL, "http://h/v1/embeddings?a=b", NULL },
+        { "http://[::1]:8080", false, NULL, "http://[::1]:8080/v1/embeddings", NULL },
+        { "https://me.openai.azure.com", true, "2024-10-21",
+          "https://me.openai.azure.com/openai/deployments/my%20model/embeddings"
+          "?api-version=2024-10-21",
+          NULL },
+        { "https://me.openai.azure.com/", true, NULL,
+          "https://me.openai.azure.com/openai/v1/embeddings", NULL },
+        { "https://me.openai.azure.com/openai/deployments/d", true, "preview",
+          "https://me.openai.azure.com/openai/deployments/d/embeddings?api-version=preview", NULL },
+        { "https://me.openai.azure.com/openai/deployments/d/embeddings?api-version=2023-05-15",
+          true, NULL,
+          "https://me.openai.azure.com/openai/deployments/d/embeddings?api-version=2023-05-15",
+          NULL },
+        { "https://gate.azure-api.net/x/?region=eu", true, "2024-10-21",
+          "https://gate.azure-api.net/x/embeddings?region=eu&api-version=2024-10-21", NULL },
+        { "unix:/run/e.sock", false, NULL, "http://localhost/v1/embeddings", "/run/e.sock" },
+        { "unix:/run/what?.sock", false, NULL, "http://localhost/v1/embeddings",
+          "/run/what?.sock" },
+        { "unix:/run/v1/embeddings", false, NULL, "http://localhost/v1/embeddings",
+          "/run/v1/embeddings" },
+        { "http://h/?api-version=1", true, "2", NULL, NULL },
+        { "http://h", true, "1&b=2", NULL, NULL },
+        { "http://h", true, "1 2", NULL, NULL },
+        { "http://h/v1#part", false, NULL, NULL, NULL },
+        { "http://", false, NULL, NULL, NULL },
+        { "https://", false, NULL, NULL, NULL },
+        { "unix:/", false, NULL, NULL, NULL },
+    };
+    for (size_t i = 0; i < CX_ARRAY_LEN(ROWS); i++) {
+        const struct cx_embed_openai_options options = { .base_url = ROWS[i].base_url,
+                                                         .azure = ROWS[i].azure,
+                                                         .api_version = ROWS[i].version,
+                                                         .model = "my model" };
+        struct embed__openai_address got = { NULL, NULL };
+        struct cx_err err = { "" };
+        const enum cx_status status = embed__openai_address(&options, &got, &err);
+        (void)test_expect((status == CX_OK) == (ROWS[i].want != NULL), __FILE__, __LINE__, "%s: %s",
+                          ROWS[i].base_url, status == CX_OK ? got.url : err.text);
+        if (status == CX_OK && ROWS[i].want != NULL) {
+            EXPECT_STR(got.url, ROWS[i].want);
+            EXPECT((got.unix_socket == NULL) == (ROWS[i].unix_socket == NULL));
+            if (got.unix_socket != NULL && ROWS[i].unix_socket != NULL) {
+                EXPECT_STR(got.unix_socket, ROWS[i].unix_socket);
+            }
+        }
+        free(got.url);
+        free(got.unix_socket);
+    }
 }
 
 TEST(openai_refuses_odd_options)
