@@ -52,6 +52,13 @@ void cx_api_tool_invoked(void *context, const struct cx_http_invocation *invocat
 /* The vector store is there (it is read while the daemon already answers). Borrowed. */
 void cx_api_set_vector(struct cx_api *api, struct cx_vector_store *vector);
 
+/* Embeds the collections of another model anew, or the one of this name alone; on_done comes when all
+ * have their new vectors, or with the reason why that cannot begin. A service that fails is waited for.
+ * After cx_api_set_vector, once. */
+void cx_api_reembed(struct cx_api *api, const char *name,
+                    void (*on_done)(void *ctx, enum cx_status status, const struct cx_err *err),
+                    void *ctx);
+
 enum cx_api_phase { CX_API_STARTING, CX_API_READY, CX_API_DRAINING };
 void cx_api_set_phase(struct cx_api *api, enum cx_api_phase phase);
 /* Something that health speaks of has changed: looks again now rather than in a while. */

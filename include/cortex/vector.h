@@ -29,8 +29,8 @@ struct cx_vector_options {
     size_t index_bytes_max; /* ceiling of all indexes: CX_OVERLOADED beyond, nothing stored */
     size_t collections_max; /* 0 = 256 */
 };
-/* Reads every vector into memory. CX_CONFLICT where a collection belongs to another model: err
- * names both. One whose vectors clients bring is opened whatever model is configured. */
+/* Reads every vector into memory, but of collections that belong to another model (CX_VECTOR_OTHER_MODEL).
+ * One whose vectors clients bring is opened whatever model is configured. */
 enum cx_status cx_vector_store_open(struct cx_db *db, const struct cx_vector_options *options,
                                     struct cx_vector_store **out, struct cx_err *err) CX_MUST_CHECK;
 void cx_vector_store_free(struct cx_vector_store **store); /* all have been released */
@@ -63,7 +63,7 @@ const char *cx_vector_name(const struct cx_vector *v);
 enum cx_status cx_vector_drop(struct cx_vector *v, struct cx_db *db, size_t *documents,
                               struct cx_err *err) CX_MUST_CHECK;
 /* One transaction of some ten milliseconds: removes a part of what deleted collections that nobody
- * holds have left on the disk. *more: call again. Write lane. */
+ * holds have left on the disk, and of vectors that count no more. *more: call again. Write lane. */
 enum cx_status cx_vector_sweep(struct cx_vector_store *store, struct cx_db *db, bool *more,
                                struct cx_err *err) CX_MUST_CHECK;
 
@@ -73,6 +73,7 @@ struct cx_vector_store_figures {
     size_t documents;
     size_t pending; /* of these */
     size_t index_bytes;
+    size_t unready; /* collections whose status is not CX_VECTOR_READY */
 };
 void cx_vector_store_figures(struct cx_vector_store *store, struct cx_vector_store_figures *out);
 
@@ -90,6 +91,32 @@ bool cx_vector_filter_parse(const json_t *json, const json_t *loc, struct cx_fau
 void cx_vector_filter_free(struct cx_vector_filter **filter);
 /* Whether it says nothing, so that every document passes. */
 bool cx_vector_filter_is_empty(const struct cx_vector_filter *filter);
+
+/* ---- Another model -----------------------------------------------------------------------------
+ * A collection belongs to the model that its first vectors were made by. Under another one it is found
+ * by keyword alone: a semantic search and a put are CX_CONFLICT. Deleting is not.
+ *
+ * Embedding it anew makes vectors beside the old ones, from the stored texts: every document is pending
+ * then, and those who fill pending documents do it. Documents may come, go and change meanwhile; when
+ * none is left that waits, one small transaction makes the new vectors those that count. Killed in
+ * between it goes on where it was, as long as that model is configured; under the old one the old
+ * vectors count as ever.
+ */
+enum cx_vector_status {
+    CX_VECTOR_READY,       /* of the configured model, of clients, or empty */
+    CX_VECTOR_OTHER_MODEL, /* by keyword only, and nothing can be put */
+    CX_VECTOR_PREPARING,   /* to be embedded anew: the same, until cx_vector_sweep has made room */
+    CX_VECTOR_REEMBEDDING, /* by keyword only; takes documents */
+};
+const char *cx_vector_status_name(enum cx_vector_status status); /* "ready", "other_model" … */
+/* Embed it anew by the configured model: from CX_VECTOR_OTHER_MODEL to CX_VECTOR_PREPARING; in any other
+ * state nothing is to be done. CX_CONFLICT where clients bring the vectors. Write lane. */
+enum cx_status cx_vector_reembed(struct cx_vector *v, struct cx_db *db,
+                                 struct cx_err *err) CX_MUST_CHECK;
+/* From CX_VECTOR_REEMBEDDING to CX_VECTOR_READY; in any other state nothing is to be done. Documents that
+ * are still pending stay so. CX_CONFLICT where all of them are. Write lane. */
+enum cx_status cx_vector_reembedded(struct cx_vector *v, struct cx_db *db,
+                                    struct cx_err *err) CX_MUST_CHECK;
 
 /* ---- Documents --------------------------------------------------------------------------------- */
 struct cx_document {
@@ -224,10 +251,12 @@ struct cx_vector_figures {
     size_t documents;
     size_t pending; /* of these */
     size_t index_bytes;
+    enum cx_vector_status status;
     enum cx_vector_owner owner;
-    unsigned dimension;   /* without documents: of the configured model; 0 = not known yet */
+    /* Of the vectors that count; without documents: of the configured model. 0 = not known yet */
+    unsigned dimension;
     const char *provider; /* of the vectors: "client" where clients bring them; the collection's */
-    const char *model;
+    const char *model;    /* both live as long as the collection is held */
 };
 void cx_vector_figures(const struct cx_vector *v, struct cx_vector_figures *out);
 /* FTS5 query of a text: its words quoted, joined by OR, without stop words. Empty when no word is

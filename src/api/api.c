@@ -88,6 +88,7 @@ void cx_api_free(struct cx_api **api)
     api__event_hub_free(*api);
     cx_token_cache_free(&(*api)->token_cache);
     api__sweep_free(*api);
+    api__reembed_free(*api);
     free((*api)->routes);
     free(*api);
     *api = NULL;

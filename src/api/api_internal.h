@@ -41,6 +41,7 @@ struct api__snapshots {
 
 struct api__pending;
 struct api__sweep;
+struct api__reembed_all;
 
 struct api__event_hub; /* event_hub.h */
 
@@ -81,8 +82,9 @@ struct cx_api {
     struct api__hot hot;
     struct api__tool_log tool_log;
     struct api__event_hub *event_hub;
-    struct api__pending *pending; /* NULL without a vector store */
-    struct api__sweep *sweep;     /* the same */
+    struct api__pending *pending;         /* NULL without a vector store */
+    struct api__sweep *sweep;             /* the same */
+    struct api__reembed_all *reembed_all; /* NULL = nobody waits for it */
     struct cx_token_cache *token_cache;
     size_t answers_bytes; /* openai_compat.c: of the answers under way */
     struct cx_series *answers_gauge;
@@ -155,6 +157,8 @@ bool api__pending_idle(const struct cx_api *api);
 void api__pending_free(struct cx_api *api);
 /* Documents have been stored without vectors. */
 void api__pending_wake(struct cx_api *api);
+/* The same, and the service is not known to fail. */
+void api__pending_hurry(struct cx_api *api);
 /* The embedding service answers: what waits for it need not wait longer. */
 void api__pending_service_answers(struct cx_api *api);
 /* The embedding service is to blame: what does without it goes on. */
@@ -178,6 +182,14 @@ void api__collection_release(struct cx_api *api, struct cx_vector **v);
 
 /* collections.c */
 extern const struct api__endpoint api__collections_list, api__collection_delete, api__vector_stats;
+
+/* reembed.c */
+extern const struct api__endpoint api__collection_reembed;
+/* A collection's new vectors count from now on. */
+void api__reembed_told(struct cx_api *api, const struct cx_vector *v);
+/* Nothing is being embedded anew, or something is: tells who waits for the end of it. */
+void api__reembed_look(struct cx_api *api);
+void api__reembed_free(struct cx_api *api);
 
 /* sweep.c: removes what deleted collections have left on the disk; from when the vector store is there
  * until the drain. */

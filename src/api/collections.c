@@ -62,6 +62,7 @@ static void put_figures(json_t *object, const struct cx_vector *v)
 {
     struct cx_vector_figures figures;
     cx_vector_figures(v, &figures);
+    json_object_set_new(object, "status", json_string(cx_vector_status_name(figures.status)));
     json_object_set_new(object, "documents", json_integer((json_int_t)figures.documents));
     json_object_set_new(object, "pending", json_integer((json_int_t)figures.pending));
     json_object_set_new(object, "dimension", json_integer((json_int_t)figures.dimension));

@@ -119,9 +119,18 @@ static bool embedding_well(const struct cx_api *api)
     return embedding_circuit(api) == CX_CIRCUIT_CLOSED;
 }
 
+static bool vector_well(const struct cx_api *api)
+{
+    struct cx_vector_store_figures figures = { 0 };
+    if (api->vector != NULL) {
+        cx_vector_store_figures(api->vector, &figures);
+    }
+    return figures.unready == 0;
+}
+
 static bool is_degraded(const struct cx_api *api)
 {
-    return !database_well(api) || !loop_well(api) || !embedding_well(api);
+    return !database_well(api) || !loop_well(api) || !embedding_well(api) || !vector_well(api);
 }
 
 static void tell_change(struct cx_api *api)
@@ -136,6 +145,8 @@ static void tell_change(struct cx_api *api)
                         json_string(database_well(api) ? "healthy" : "unhealthy"));
     json_object_set_new(payload, "event_loop",
                         json_string(loop_well(api) ? "healthy" : "degraded"));
+    json_object_set_new(payload, "vector_store",
+                        json_string(vector_well(api) ? "healthy" : "degraded"));
     cx_events_emit(api->options.events,
                    degraded ? CX_EVENT_HEALTH_DEGRADED : CX_EVENT_HEALTH_RECOVERED, payload, NULL,
                    NULL);
@@ -195,8 +206,8 @@ static void render_vector(struct cx_api *api, struct cx_buf *b)
     cx_buf_printf(b,
                   ",\"vector_store\":{\"status\":\"%s\",\"doc_count\":%zu,\"pending\":%zu,"
                   "\"backend\":\"%s\"}",
-                  api->vector != NULL ? "healthy" : "degraded", figures.documents, figures.pending,
-                  api->options.vector_backend);
+                  api->vector != NULL && vector_well(api) ? "healthy" : "degraded",
+                  figures.documents, figures.pending, api->options.vector_backend);
 }
 
 static void render_embedding(struct cx_api *api, struct cx_buf *b)

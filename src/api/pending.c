@@ -7,6 +7,7 @@
  *   IDLE → READING      a slice of them, on the read lane
  *   READING → EMBEDDING a window of the slice: all of it, or a half, a quarter … where one was refused
  *   EMBEDDING → FILLING the window's vectors, on the write lane, a few at a time
+ *   READING → SWITCHING nothing is left of a collection that is embedded anew: its new vectors count now
  *   FILLING → EMBEDDING the next window, or → READING the next slice, of the next collection at last
  *   any → IDLE          nothing is left; or the service fails, and the timer will try again; or the end
  *
@@ -15,7 +16,7 @@
  *
  * Threads: loop; the …_work functions on lanes. One operation is under way at a time.
  */
-#include "api/api_internal.h"
+#include "api/refused.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,15 +29,11 @@
 #define PAUSE_MIN_MS 1000
 #define PAUSE_MAX_MS 60000
 #define RETRY_AFTER_MAX_MS 900000
-#define REFUSED_MAX 4096   /* documents that are remembered; beyond it some are tried again */
+#define REFUSED_MAX 4096 /* documents that are remembered; beyond it some are tried again */
+#define PROGRESS_MS 10000
 #define REFUSED_IN_A_ROW 8 /* looks like a service that fails rather than like bad documents */
 
-enum state { PENDING_IDLE, PENDING_READING, PENDING_EMBEDDING, PENDING_FILLING };
-
-struct refused {
-    int64_t id;
-    uint8_t content_hash[32];
-};
+enum state { PENDING_IDLE, PENDING_READING, PENDING_EMBEDDING, PENDING_FILLING, PENDING_SWITCHING };
 
 struct api__pending {
     struct cx_api *api;
@@ -46,6 +43,7 @@ struct api__pending {
     bool asked;   /* documents have come that this pass may not have seen */
     bool failing; /* until vectors have been stored again */
     uint64_t pause_ms;
+    uint64_t progress_ms; /* when the log was last told of it */
     struct cx_random random;
 
     struct cx_vector *v; /* the collection that is under way; NULL while IDLE */
@@ -67,9 +65,8 @@ struct api__pending {
     struct cx_err err;
     size_t just_filled;
 
-    struct refused *refused; /* the worker reads them while READING */
-    size_t refused_count;
-    size_t refused_in_a_row; /* the last of them, since something was embedded */
+    struct api__refused refused; /* the worker reads them while READING */
+    size_t refused_in_a_row;     /* the last of them, since something was embedded */
 };
 
 static void arm(struct api__pending *p, uint64_t delay_ms);
@@ -77,10 +74,11 @@ static uint64_t drawn_pause(struct api__pending *p);
 static void on_time(void *ctx);
 static void start_reading(struct api__pending *p);
 static bool take_collection(struct api__pending *p);
+static void end_collection(struct api__pending *p);
+static void switch_work(void *arg);
+static void on_switched(void *arg, enum cx_status status);
 static void end_pass(struct api__pending *p);
 static void read_work(void *arg);
-static void forget_refused(const struct api__pending *p, struct cx_vector_pending *slice);
-static bool was_refused(const struct api__pending *p, const struct cx_vector_waiting *item);
 static void on_read(void *arg, enum cx_status status);
 static void start_embedding(struct api__pending *p);
 static void on_embedded(void *ctx, struct cx_embed_result *result);
@@ -89,6 +87,7 @@ static void start_filling(struct api__pending *p);
 static void fill_work(void *arg);
 static void on_filled(void *arg, enum cx_status status);
 static void tell_filled(struct api__pending *p);
+static void tell_progress(struct api__pending *p, const struct cx_vector_figures *figures);
 static void end_window(struct api__pending *p);
 static void fail(struct api__pending *p, const char *why, uint64_t retry_after_ms);
 static void rest(struct api__pending *p);
@@ -107,6 +106,8 @@ void api__pending_start(struct cx_api *api)
     cx_vector_store_figures(api->vector, &figures);
     if (figures.pending > 0) {
         CX_LOG(CX_LOG_INFO, "documents wait for their vectors", CX_I("pending", figures.pending));
+    }
+    if (figures.pending > 0 || figures.unready > 0) {
         arm(p, 0);
     }
 }
@@ -132,7 +133,7 @@ void api__pending_free(struct cx_api *api)
     struct api__pending *p = api->pending;
     if (p != NULL) {
         cx_timer_free(&p->timer);
-        free(p->refused);
+        free(p->refused.items);
         free(p);
         api->pending = NULL;
     }
@@ -145,6 +146,17 @@ void api__pending_wake(struct cx_api *api)
         p->asked = true;
         if (p->state == PENDING_IDLE && !p->armed) {
             arm(p, drawn_pause(p)); /* the service has just failed */
+        }
+    }
+}
+
+void api__pending_hurry(struct cx_api *api)
+{
+    struct api__pending *p = api->pending;
+    if (p != NULL && p->timer != NULL) {
+        p->asked = true;
+        if (p->state == PENDING_IDLE) {
+            arm(p, 0);
         }
     }
 }
@@ -219,13 +231,54 @@ static bool take_collection(struct api__pending *p)
         struct cx_vector_figures figures;
         cx_vector_figures(p->v, &figures);
         (void)snprintf(p->name, sizeof p->name, "%s", cx_vector_name(p->v));
-        if (figures.pending > 0) {
+        if (figures.pending > 0 || figures.status == CX_VECTOR_REEMBEDDING) {
             return true;
         }
         api__collection_release(p->api, &p->v);
     }
     p->name[0] = '\0';
     return false;
+}
+
+/* Nothing of it is left that could be tried. */
+static void end_collection(struct api__pending *p)
+{
+    struct cx_vector_figures figures;
+    cx_vector_figures(p->v, &figures);
+    if (figures.status == CX_VECTOR_REEMBEDDING) {
+        struct cx_job *job = NULL;
+        p->state = PENDING_SWITCHING;
+        if (cx_lane_submit(p->api->options.write_lane, CX_PRIORITY_NORMAL, switch_work, on_switched,
+                           p, &job) != CX_OK) {
+            fail(p, "the write lane is full", 0);
+        }
+        return;
+    }
+    api__collection_release(p->api, &p->v); /* on to the next */
+    start_reading(p);
+}
+
+static void switch_work(void *arg)
+{
+    struct api__pending *p = arg;
+    p->status = cx_vector_reembedded(p->v, cx_store_writer(p->api->options.store), &p->err);
+}
+
+static void on_switched(void *arg, enum cx_status status)
+{
+    struct api__pending *p = arg;
+    if (status != CX_OK || p->status != CX_OK) {
+        fail(p, status != CX_OK ? cx_status_text(status) : p->err.text, 0);
+        return;
+    }
+    api__reembed_told(p->api, p->v);
+    api__sweep_wake(p->api);
+    if (p->timer == NULL) {
+        rest(p);
+        return;
+    }
+    api__collection_release(p->api, &p->v);
+    start_reading(p);
 }
 
 static void end_pass(struct api__pending *p)
@@ -250,35 +303,13 @@ static void read_work(void *arg)
         if (p->status != CX_OK) {
             break;
         }
-        forget_refused(p, &p->slice);
+        api__refused_skip(&p->refused, &p->slice);
         after = p->slice.last;
         if (p->slice.count == 0) {
             cx_vector_pending_free(&p->slice);
         }
     } while (p->slice.count == 0 && after != 0);
     cx_store_return(p->api->options.store, db);
-}
-
-static void forget_refused(const struct api__pending *p, struct cx_vector_pending *slice)
-{
-    size_t kept = 0;
-    for (size_t i = 0; i < slice->count; i++) {
-        if (!was_refused(p, &slice->items[i])) {
-            slice->items[kept++] = slice->items[i];
-        }
-    }
-    slice->count = kept;
-}
-
-static bool was_refused(const struct api__pending *p, const struct cx_vector_waiting *item)
-{
-    for (size_t i = 0; i < p->refused_count; i++) {
-        if (p->refused[i].id == item->id && memcmp(p->refused[i].content_hash, item->content_hash,
-                                                   sizeof item->content_hash) == 0) {
-            return true;
-        }
-    }
-    return false;
 }
 
 static void on_read(void *arg, enum cx_status status)
@@ -294,10 +325,11 @@ static void on_read(void *arg, enum cx_status status)
     }
     if (p->slice.count == 0) {
         if (p->after == 0) {
-            api__collection_release(p->api, &p->v); /* on to the next */
+            end_collection(p);
+        } else {
+            p->after = 0;
+            start_reading(p);
         }
-        p->after = 0;
-        start_reading(p);
         return;
     }
     p->texts = cx_realloc_array(NULL, p->slice.count, sizeof *p->texts);
@@ -350,8 +382,6 @@ static void on_embedded(void *ctx, struct cx_embed_result *result)
     }
 }
 
-static void remember_refused(struct api__pending *p, const struct cx_vector_waiting *item);
-
 /* At least one text of the window: halves of it are tried until it stands alone. */
 static void narrow_down(struct api__pending *p, const struct cx_err *err)
 {
@@ -367,7 +397,7 @@ static void narrow_down(struct api__pending *p, const struct cx_err *err)
     doc_id[len] = '\0';
     CX_LOG(CX_LOG_WARN, "a document cannot be embedded and is passed over", CX_S("doc_id", doc_id),
            CX_S("error", err->text));
-    remember_refused(p, item);
+    api__refused_add(&p->refused, item);
     p->refused_in_a_row++;
     if (p->refused_in_a_row % REFUSED_IN_A_ROW == 0) {
         p->after = item->id;
@@ -375,18 +405,6 @@ static void narrow_down(struct api__pending *p, const struct cx_err *err)
         return;
     }
     end_window(p);
-}
-
-static void remember_refused(struct api__pending *p, const struct cx_vector_waiting *item)
-{
-    if (p->refused_count == REFUSED_MAX) {
-        p->refused_count--;
-        memmove(p->refused, p->refused + 1, p->refused_count * sizeof *p->refused);
-    }
-    p->refused = cx_realloc_array(p->refused, p->refused_count + 1, sizeof *p->refused);
-    struct refused *entry = &p->refused[p->refused_count++];
-    entry->id = item->id;
-    memcpy(entry->content_hash, item->content_hash, sizeof entry->content_hash);
 }
 
 /* ---- Storing the window's vectors ---- */
@@ -440,9 +458,7 @@ static void on_filled(void *arg, enum cx_status status)
     p->pause_ms = PAUSE_MIN_MS;
     if (p->refused_in_a_row >= REFUSED_IN_A_ROW) {
         /* It was the service after all: those get another chance. */
-        const size_t again =
-            p->refused_in_a_row < p->refused_count ? p->refused_in_a_row : p->refused_count;
-        p->refused_count -= again;
+        api__refused_forget(&p->refused, p->refused_in_a_row);
         p->asked = true;
     }
     p->refused_in_a_row = 0;
@@ -464,9 +480,25 @@ static void tell_filled(struct api__pending *p)
     json_object_set_new(payload, "collection", json_string(cx_vector_name(p->v)));
     json_object_set_new(payload, "embedded", json_integer((json_int_t)p->filled));
     json_object_set_new(payload, "pending", json_integer((json_int_t)figures.pending));
+    if (figures.status == CX_VECTOR_REEMBEDDING) {
+        json_object_set_new(payload, "reembedding", json_true());
+        tell_progress(p, &figures);
+    }
     cx_events_emit(p->api->options.events, CX_EVENT_VECTOR_INDEXED, payload,
                    api__event_ids(ids, p->stored), NULL);
     p->filled = 0;
+}
+
+/* Now and then in the log. */
+static void tell_progress(struct api__pending *p, const struct cx_vector_figures *figures)
+{
+    const uint64_t now_ms = cx_loop_now_ms(p->api->options.loop);
+    if (p->progress_ms == 0 || now_ms - p->progress_ms >= PROGRESS_MS) {
+        p->progress_ms = now_ms;
+        CX_LOG(CX_LOG_INFO, "embedding anew", CX_S("collection", cx_vector_name(p->v)),
+               CX_I("embedded", figures->documents - figures->pending),
+               CX_I("left", figures->pending));
+    }
 }
 
 /* ---- On to the next, or not ---- */

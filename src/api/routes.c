@@ -58,6 +58,7 @@ static const struct row map[] = {
     { "POST",   "/vector/delete",             CX_SCOPE_VECTOR,  BODY,  GENERAL,   &api__documents_delete },
     { "GET",    "/vector/collections",        CX_SCOPE_VECTOR,  0,     NO_BODY,   &api__collections_list },
     { "DELETE", "/vector/collections/{name}", CX_SCOPE_VECTOR,  0,     NO_BODY,   &api__collection_delete },
+    { "POST",   "/vector/collections/{name}/reembed", CX_SCOPE_VECTOR, 0, NO_BODY, &api__collection_reembed },
     { "GET",    "/vector/stats",              CX_SCOPE_VECTOR,  0,     NO_BODY,   &api__vector_stats },
 
     { "GET",    "/events/stream",             CX_SCOPE_STATE,   0,     NO_BODY,   &api__event_stream },

@@ -177,11 +177,17 @@ static void cancel_embed(void *op);
 static enum cx_step_result search_embed(struct cx_exchange *x)
 {
     struct search *s = cx_exchange_state(x);
-    if (s->what.vector != NULL || s->what.mode == CX_SEARCH_KEYWORD) {
-        return CX_STEP_NEXT;
-    }
     struct cx_vector_figures figures;
     cx_vector_figures(s->v, &figures);
+    if (figures.status != CX_VECTOR_READY && s->what.mode != CX_SEARCH_KEYWORD &&
+        !(s->mode_given && s->what.mode == CX_SEARCH_SEMANTIC)) {
+        s->degraded = cx_vector_status_name(figures.status);
+        s->what.mode = CX_SEARCH_KEYWORD;
+    }
+    if (s->what.vector != NULL || s->what.mode == CX_SEARCH_KEYWORD ||
+        figures.status != CX_VECTOR_READY) {
+        return CX_STEP_NEXT; /* where no model can help, the search says why */
+    }
     if (figures.owner == CX_OWNER_CLIENT) {
         return cx_exchange_fail(
             x, CX_CONFLICT,

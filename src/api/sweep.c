@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Removes what deleted collections have left on the disk: one small transaction after the other on the
+ * Removes what deleted collections have left on the disk, and vectors that count no more: one small transaction after the other on the
  * write lane, so that whoever else writes comes in between. Where it fails (a full disk) it is tried
  * again after a while.
  *
@@ -98,10 +98,18 @@ static void on_swept(void *arg, enum cx_status status)
         return;
     }
     if (s->status != CX_OK) {
-        CX_LOG(CX_LOG_WARN, "what a deleted collection has left cannot be removed now",
+        CX_LOG(CX_LOG_WARN, "what counts no more cannot be removed from the disk now",
                CX_S("error", s->err.text));
         cx_timer_start(s->timer, PAUSE_MS, 0);
     } else if (s->more || s->asked) {
         cx_timer_start(s->timer, 0, 0);
+    }
+    if (s->status == CX_OK && !s->more) {
+        /* What is to be embedded anew waits for this. */
+        struct cx_vector_store_figures figures;
+        cx_vector_store_figures(s->api->vector, &figures);
+        if (figures.unready > 0) {
+            api__pending_hurry(s->api);
+        }
     }
 }

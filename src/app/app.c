@@ -40,7 +40,7 @@ int cx_app_main(int argc, char **argv)
     struct cx_config *config = NULL;
     struct cx_err err = { "" };
     enum cx_status status = app__cli_parse(argc, argv, &cli, &err);
-    if (status == CX_OK && cli.action != APP__ACTION_RUN) {
+    if (status == CX_OK && !app__cli_runs(&cli)) {
         return app__cli_answer(&cli, environ);
     }
     if (status == CX_OK) {
@@ -74,6 +74,11 @@ static int run(const struct app__cli *cli, struct cx_config *config)
     enum cx_status status = app__prepare_data_dir(config->data_dir, &err);
     if (status == CX_OK) {
         status = app__lock_take(config->data_dir, &lock, &err);
+        if (status == CX_CONFLICT && cli->action == APP__ACTION_REEMBED) {
+            status = cx_err_set(&err, status,
+                                "%s: ask that daemon, by POST /vector/collections/NAME/reembed",
+                                err.text);
+        }
     }
     if (status == CX_OK && cli->port_file != NULL) {
         (void)unlink(cli->port_file); /* what an earlier daemon has left says nothing of this one */
@@ -90,6 +95,10 @@ static int run(const struct app__cli *cli, struct cx_config *config)
     }
     if (app.loop != NULL) {
         cx_loop_run(app.loop);
+    }
+    if (cli->action == APP__ACTION_REEMBED && !app.reembedded && app.exit_code == 0) {
+        app.exit_code =
+            app__exit_code(CX_OVERLOADED); /* interrupted: the next run goes on with it */
     }
     end_rooms(&app);
     app__lock_release(&lock);
@@ -304,6 +313,9 @@ static enum cx_status listen_handed_over(struct app *app, int fd, struct cx_err 
 
 static enum cx_status listen_all(struct app *app, struct cx_err *err)
 {
+    if (app->cli->action == APP__ACTION_REEMBED) {
+        return CX_OK;
+    }
     unsigned handed_over = 0;
     enum cx_status status = app__listen_fds(environ, &handed_over, err);
     for (unsigned i = 0; i < handed_over && status == CX_OK; i++) {
@@ -364,6 +376,8 @@ struct opening {
 
 static void open_work(void *arg);
 static void on_opened(void *arg, enum cx_status status);
+static void reembed(struct app *app);
+static void on_reembedded(void *ctx, enum cx_status status, const struct cx_err *err);
 static void port_file_work(void *arg);
 static void on_port_file(void *arg, enum cx_status status);
 static void cannot_start(struct app *app, enum cx_status status, const struct cx_err *err);
@@ -414,12 +428,35 @@ static void on_opened(void *arg, enum cx_status status)
     }
     cx_api_set_vector(app->api, app->vector);
     app__life_ready(app);
+    if (app->cli->action == APP__ACTION_REEMBED) {
+        reembed(app);
+    }
     /* Only now: who reads the port from the file may count on being served. */
     if (app->cli->port_file == NULL ||
         cx_lane_submit(app->read_lane, CX_PRIORITY_HIGH, port_file_work, on_port_file, o,
                        &o->job) != CX_OK) {
         free(o);
     }
+}
+
+static void reembed(struct app *app)
+{
+    if (app->vector == NULL) {
+        const struct cx_err err = { "no vector store is configured" };
+        on_reembedded(app, CX_INVALID, &err);
+        return;
+    }
+    cx_api_reembed(app->api, app->cli->collection, on_reembedded, app);
+}
+
+static void on_reembedded(void *ctx, enum cx_status status, const struct cx_err *err)
+{
+    struct app *app = ctx;
+    if (status != CX_OK && status != CX_CANCELLED) {
+        CX_LOG(CX_LOG_ERROR, "cannot embed anew", CX_S("error", err->text));
+    }
+    app->reembedded = status == CX_OK;
+    app__drain(app, app__exit_code(status));
 }
 
 static void port_file_work(void *arg)

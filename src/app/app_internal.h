@@ -17,6 +17,7 @@ struct app {
     struct cx_config *config;
     enum app__phase phase;
     int exit_code;
+    bool reembedded; /* --reembed: all is done */
     int port; /* of the first listener */
 
     struct cx_loop *loop;

@@ -13,6 +13,7 @@
 #include "app/config_table.h"
 #include "app/tokens.h"
 #include "app/units.h"
+#include "cortex/vector.h"
 
 #define OUTPUT_MAX_BYTES ((size_t)4 << 20)
 #define HELP_COLUMN 30
@@ -35,6 +36,10 @@ static const struct action_flag action_flags[] = {
       "print the same as a page of documentation" },
     { "--hash-token", NULL, APP__ACTION_HASH_TOKEN,
       "read a token from standard input, print the line for its [token \"name\"] section" },
+    { "--reembed", NULL, APP__ACTION_REEMBED,
+      "while no daemon runs: embed every collection of another model anew by the configured one, "
+      "then "
+      "end; --reembed=NAME: that one" },
     { "--help", "-h", APP__ACTION_HELP, "print this" },
     { "--version", "-V", APP__ACTION_VERSION, "print the version" },
 };
@@ -43,6 +48,7 @@ static bool take_action(struct app__cli *cli, const char *arg, enum cx_status *s
                         struct cx_err *err);
 static enum cx_status take_value(struct app__cli *cli, int argc, char *const *argv, int *at,
                                  struct cx_err *err);
+static enum cx_status take_collection(struct app__cli *cli, const char *name, struct cx_err *err);
 static const char *split_value(const char *arg, size_t *name_len);
 static const struct app__key *find_flag(const char *arg, size_t name_len);
 static enum cx_status take_setting(struct app__cli *cli, const char *setting, struct cx_err *err);
@@ -100,6 +106,9 @@ static enum cx_status take_value(struct app__cli *cli, int argc, char *const *ar
     const bool is_config = cx_str_eq(name, CX_STR("--config")) || cx_str_eq(name, CX_STR("-c"));
     const bool is_port_file = cx_str_eq(name, CX_STR("--port-file"));
     const bool is_set = cx_str_eq(name, CX_STR("--set"));
+    if (value != NULL && cx_str_eq(name, CX_STR("--reembed"))) {
+        return take_collection(cli, value, err);
+    }
     if (key == NULL && !is_config && !is_port_file && !is_set) {
         return arg[0] == '-' ? unknown_flag(arg, name_len, err)
                              : cx_err_set(err, CX_BAD_REQUEST, "\"%.100s\" is no flag", arg);
@@ -121,6 +130,20 @@ static enum cx_status take_value(struct app__cli *cli, int argc, char *const *ar
         return cx_err_set(err, CX_BAD_REQUEST, "%.*s takes one file, once", (int)name_len, arg);
     }
     *file = value;
+    return CX_OK;
+}
+
+static enum cx_status take_collection(struct app__cli *cli, const char *name, struct cx_err *err)
+{
+    if (cli->action != APP__ACTION_RUN) {
+        return cx_err_set(err, CX_BAD_REQUEST, "--reembed asks for a second thing at once");
+    }
+    if (!cx_collection_name_valid(cx_str_of(name))) {
+        return cx_err_set(err, CX_BAD_REQUEST, "--reembed: \"%.100s\" is no collection's name",
+                          name);
+    }
+    cli->action = APP__ACTION_REEMBED;
+    cli->collection = name;
     return CX_OK;
 }
 
@@ -214,6 +237,11 @@ static enum cx_status unknown_flag(const char *arg, size_t name_len, struct cx_e
 
 /* ---- Answers ----------------------------------------------------------------------------------- */
 
+bool app__cli_runs(const struct app__cli *cli)
+{
+    return cli->action == APP__ACTION_RUN || cli->action == APP__ACTION_REEMBED;
+}
+
 int app__cli_answer(const struct app__cli *cli, char **environment)
 {
     struct cx_buf out;
@@ -221,7 +249,8 @@ int app__cli_answer(const struct app__cli *cli, char **environment)
     int code = EX_OK;
     switch (cli->action) {
     case APP__ACTION_RUN:
-        CX_CHECK(cli->action != APP__ACTION_RUN);
+    case APP__ACTION_REEMBED:
+        CX_CHECK(!app__cli_runs(cli));
         break;
     case APP__ACTION_HELP:
         app__cli_help(&out);

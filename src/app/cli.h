@@ -15,7 +15,8 @@ enum app__action {
     APP__ACTION_PRINT_CONFIG,
     APP__ACTION_PRINT_SAMPLE,
     APP__ACTION_PRINT_REFERENCE,
-    APP__ACTION_HASH_TOKEN
+    APP__ACTION_HASH_TOKEN,
+    APP__ACTION_REEMBED /* runs, without listening, until the collections are embedded anew */
 };
 #define APP__OVERRIDES_MAX APP__KEY_COUNT
 struct app__override {
@@ -29,12 +30,15 @@ struct app__cli { /* borrows from argv */
     const char
         *port_file; /* where to write the port, once there is one to be asked; NULL = nowhere */
     struct app__override overrides[APP__OVERRIDES_MAX];
+    const char *collection; /* APP__ACTION_REEMBED: the one that is meant; NULL = all */
     size_t override_count;
 };
 
 /* CX_BAD_REQUEST where the command line is wrong. */
 enum cx_status app__cli_parse(int argc, char *const *argv, struct app__cli *out,
                               struct cx_err *err) CX_MUST_CHECK;
+/* To run, rather than to be answered. */
+bool app__cli_runs(const struct app__cli *cli);
 /* Does what was asked for other than to run, on standard input, output and error; the exit code. */
 int app__cli_answer(const struct app__cli *cli, char **environment);
 void app__cli_help(struct cx_buf *out);

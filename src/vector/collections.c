@@ -25,7 +25,6 @@ static enum cx_status open_one(struct cx_vector_store *store, struct cx_db *db, 
 static size_t place_of(const struct cx_vector_store *store, struct cx_str name, bool *found);
 static void insert(struct cx_vector_store *store, size_t at, struct cx_vector *v);
 static void take_out(struct cx_vector_store *store, const struct cx_vector *v);
-static void note_count(struct cx_vector_store *store);
 
 enum cx_status cx_vector_store_open(struct cx_db *db, const struct cx_vector_options *options,
                                     struct cx_vector_store **out, struct cx_err *err)
@@ -47,6 +46,7 @@ enum cx_status cx_vector_store_open(struct cx_db *db, const struct cx_vector_opt
     store->documents_gauge = cx_metrics_series(CX_M_VECTOR_DOCUMENTS, "");
     store->pending_gauge = cx_metrics_series(CX_M_VECTOR_PENDING, "");
     store->index_bytes_gauge = cx_metrics_series(CX_M_VECTOR_INDEX_BYTES, "");
+    store->unready_gauge = cx_metrics_series(CX_M_VECTOR_UNREADY, "");
     store->dropped_gauge = cx_metrics_series(CX_M_VECTOR_DROPPED, "");
     const enum cx_status status = open_all(store, db, err);
     if (status != CX_OK) {
@@ -85,6 +85,7 @@ void cx_vector_store_figures(struct cx_vector_store *store, struct cx_vector_sto
         .collections = atomic_load_explicit(&store->collections, memory_order_relaxed),
         .documents = atomic_load_explicit(&store->documents, memory_order_relaxed),
         .pending = atomic_load_explicit(&store->pending, memory_order_relaxed),
+        .unready = atomic_load_explicit(&store->unready, memory_order_relaxed),
         .index_bytes = atomic_load_explicit(&store->memory.rows, memory_order_relaxed) +
                        atomic_load_explicit(&store->memory.postings, memory_order_relaxed),
     };
@@ -119,7 +120,7 @@ static enum cx_status open_all(struct cx_vector_store *store, struct cx_db *db, 
         free(all[i].name);
     }
     free(all);
-    note_count(store);
+    vector__note_collections(store);
     return status;
 }
 
@@ -283,7 +284,7 @@ void vector__store_done(struct cx_vector *v)
         CX_CHECK(pthread_mutex_lock(&v->store->mutex) == 0);
         v->life = VECTOR__STORED;
         CX_CHECK(pthread_mutex_unlock(&v->store->mutex) == 0);
-        note_count(v->store);
+        vector__note_collections(v->store);
     }
 }
 
@@ -344,7 +345,7 @@ enum cx_status cx_vector_drop(struct cx_vector *v, struct cx_db *db, size_t *doc
     CX_CHECK(pthread_mutex_unlock(&store->mutex) == 0);
     vector__forget_figures(v);
     vector__note_dropped(store, v->id);
-    note_count(store);
+    vector__note_collections(store);
     return CX_OK;
 }
 
@@ -433,14 +434,18 @@ static void take_out(struct cx_vector_store *store, const struct cx_vector *v)
             (store->count - at) * sizeof(struct cx_vector *));
 }
 
-static void note_count(struct cx_vector_store *store)
+void vector__note_collections(struct cx_vector_store *store)
 {
     size_t count = 0;
+    size_t unready = 0;
     CX_CHECK(pthread_mutex_lock(&store->mutex) == 0);
     for (size_t i = 0; i < store->count; i++) {
         count += store->items[i]->life == VECTOR__STORED ? 1 : 0;
+        unready += vector__status(store->items[i]) != CX_VECTOR_READY ? 1 : 0;
     }
     CX_CHECK(pthread_mutex_unlock(&store->mutex) == 0);
     atomic_store_explicit(&store->collections, count, memory_order_relaxed);
+    atomic_store_explicit(&store->unready, unready, memory_order_relaxed);
     cx_gauge_set(store->collections_gauge, (double)count);
+    cx_gauge_set(store->unready_gauge, (double)unready);
 }

@@ -160,11 +160,15 @@ static enum cx_status finish(struct cx_vector *v, struct cx_db *db, const struct
     for (size_t i = 0; i < gone->count; i++) {
         vector__index_remove(&v->index, gone->ids[i]);
     }
-    if (v->index.live == 0) {
+    const bool emptied = v->index.live == 0;
+    if (emptied) {
         v->owner = CX_OWNER_NONE;
         vector__index_set_dimension(&v->index, v->dimension);
     }
     CX_CHECK(pthread_rwlock_unlock(&v->index.lock) == 0);
+    if (emptied) {
+        vector__set_status(v, CX_VECTOR_READY); /* nobody's */
+    }
     vector__update_figures(v);
     return CX_OK;
 }

@@ -72,11 +72,12 @@ enum cx_status cx_vector_unchanged(struct cx_vector *v, struct cx_db *db,
 enum cx_status cx_vector_check(const struct cx_vector *v, const struct cx_document *docs,
                                size_t count, struct cx_err *err)
 {
-    struct cx_vector_figures figures;
-    cx_vector_figures(v, &figures);
-    const struct vector__claim stands = { figures.owner, figures.dimension };
+    const uint64_t claimed = atomic_load_explicit(&v->figure_claim, memory_order_relaxed);
+    const struct vector__claim stands = { (enum cx_vector_owner)(claimed >> 32),
+                                          (unsigned)(claimed & UINT32_MAX) };
     struct vector__claim claim;
-    return vector__owner_admit(v, stands, docs, count, &claim, err);
+    const enum cx_status status = vector__check_model(v, err);
+    return status == CX_OK ? vector__owner_admit(v, stands, docs, count, &claim, err) : status;
 }
 
 enum cx_status cx_vector_put(struct cx_vector *v, struct cx_db *db, const struct cx_document *docs,
@@ -85,6 +86,9 @@ enum cx_status cx_vector_put(struct cx_vector *v, struct cx_db *db, const struct
     const struct vector__claim stands = { v->owner, v->index.dimension };
     struct vector__claim claim = stands;
     enum cx_status status = check_ids(docs, count, err);
+    if (status == CX_OK) {
+        status = vector__check_model(v, err);
+    }
     if (status == CX_OK) {
         status = vector__owner_admit(v, stands, docs, count, &claim, err);
     }
@@ -194,8 +198,8 @@ static enum cx_status put_one(struct cx_vector *v, struct cx_db *db, const struc
     }
     bool unchanged = same_content && stored.same_fields;
     if (unchanged && entry.vector != NULL && stored.has_vector) {
-        status =
-            vector__row_same_vector(db, stored.id, entry.vector, doc->dimension, &unchanged, err);
+        status = vector__row_same_vector(v, db, stored.id, entry.vector, doc->dimension, &unchanged,
+                                         err);
     }
     if (status == CX_OK && unchanged && (entry.vector == NULL || stored.has_vector)) {
         vector__entry_free(&entry);
@@ -229,10 +233,11 @@ static enum cx_status put_one(struct cx_vector *v, struct cx_db *db, const struc
     if (status == CX_OK && !same_content) {
         status = vector__words_of(v, db, doc->content, &entry.words, err);
     }
+    if (status == CX_OK && stored.found && !same_content) {
+        status = vector__row_drop_vectors(db, stored.id, err);
+    }
     if (status == CX_OK && entry.vector != NULL) {
-        status = vector__row_write_vector(db, stored.id, entry.vector, doc->dimension, err);
-    } else if (status == CX_OK && !same_content && stored.has_vector) {
-        status = vector__row_drop_vector(db, stored.id, err);
+        status = vector__row_write_vector(v, db, stored.id, entry.vector, doc->dimension, err);
     }
     if (status != CX_OK) {
         vector__entry_free(&entry);

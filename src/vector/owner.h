@@ -14,9 +14,10 @@ struct vector__claim {
     enum cx_vector_owner owner;
     unsigned dimension; /* 0 = not known yet */
 };
-/* Whose it is as it stands in the database. CX_CONFLICT where it belongs to another model. */
-enum cx_status vector__owner_read(const struct cx_vector *v, struct cx_db *db,
-                                  struct vector__claim *out, struct cx_err *err);
+/* Whose it is as it stands in the database; where it belongs to another model, which one and how far it
+ * has been embedded anew stands in v then. */
+enum cx_status vector__owner_read(struct cx_vector *v, struct cx_db *db, struct vector__claim *out,
+                                  struct cx_err *err);
 /* Whether these documents may come into a collection that `stands` so, and whose it is with them.
  * A document whose vector is still to be made has none. */
 enum cx_status vector__owner_admit(const struct cx_vector *v, struct vector__claim stands,

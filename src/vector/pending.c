@@ -14,15 +14,18 @@
 #define TEXT_MAX (SIZE_MAX / 4) /* the caller's `bytes`, and one document */
 
 static size_t find_ids(struct cx_vector *v, int64_t after, int64_t *ids, size_t limit);
-static enum cx_status add_waiting(struct cx_db *db, int64_t id, size_t bytes,
-                                  struct cx_vector_pending *out, struct cx_buf *text, bool *full,
-                                  struct cx_err *err);
+static enum cx_status add_waiting(const struct cx_vector *v, struct cx_db *db, int64_t id,
+                                  size_t bytes, struct cx_vector_pending *out, struct cx_buf *text,
+                                  bool *full, struct cx_err *err);
 
 enum cx_status cx_vector_pending(struct cx_vector *v, struct cx_db *db, int64_t after, size_t limit,
                                  size_t bytes, struct cx_vector_pending *out, struct cx_err *err)
 {
     int64_t *ids = cx_alloc((limit + 1) * sizeof *ids);
-    const size_t count = vector__is_stored(v) ? find_ids(v, after, ids, limit) : 0;
+    const enum cx_vector_status model = vector__status(v);
+    const bool waits =
+        vector__is_stored(v) && (model == CX_VECTOR_READY || model == CX_VECTOR_REEMBEDDING);
+    const size_t count = waits ? find_ids(v, after, ids, limit) : 0;
     struct cx_vector_pending found = { .items = cx_alloc((count + 1) * sizeof *found.items) };
     struct cx_buf text;
     cx_buf_init(&text, TEXT_MAX);
@@ -30,7 +33,7 @@ enum cx_status cx_vector_pending(struct cx_vector *v, struct cx_db *db, int64_t 
     bool full = count == limit;
     for (size_t i = 0; i < count && status == CX_OK; i++) {
         bool no_room = false;
-        status = add_waiting(db, ids[i], bytes, &found, &text, &no_room, err);
+        status = add_waiting(v, db, ids[i], bytes, &found, &text, &no_room, err);
         if (no_room) {
             full = true;
             break;
@@ -90,16 +93,18 @@ static size_t find_ids(struct cx_vector *v, int64_t after, int64_t *ids, size_t 
 }
 
 /* One that is gone, or has its vector by now, adds nothing. */
-static enum cx_status add_waiting(struct cx_db *db, int64_t id, size_t bytes,
-                                  struct cx_vector_pending *out, struct cx_buf *text, bool *full,
-                                  struct cx_err *err)
+static enum cx_status add_waiting(const struct cx_vector *v, struct cx_db *db, int64_t id,
+                                  size_t bytes, struct cx_vector_pending *out, struct cx_buf *text,
+                                  bool *full, struct cx_err *err)
 {
     struct cx_stmt *s = NULL;
-    enum cx_status status =
-        cx_db_prepare(db,
-                      "SELECT doc_id, content_hash, content FROM documents WHERE id = ?1"
-                      " AND NOT EXISTS (SELECT 1 FROM vectors WHERE id = ?1)",
-                      &s, err);
+    enum cx_status status = cx_db_prepare(
+        db,
+        VECTOR__BY_SIDE(v,
+                        "SELECT doc_id, content_hash, content FROM documents WHERE id = ?1"
+                        " AND NOT EXISTS (SELECT 1 FROM ",
+                        " WHERE id = ?1)"),
+        &s, err);
     if (status != CX_OK) {
         return status;
     }
@@ -158,7 +163,7 @@ enum cx_status cx_vector_fill(struct cx_vector *v, struct cx_db *db,
                               const float *vectors, unsigned dimension, size_t *filled,
                               struct cx_err *err)
 {
-    if (v->life != VECTOR__STORED) {
+    if (v->life != VECTOR__STORED || vector__check_model(v, NULL) != CX_OK) {
         *filled = 0;
         return CX_OK;
     }
@@ -226,13 +231,13 @@ static enum cx_status fill_all(struct cx_vector *v, struct cx_db *db,
     for (size_t i = 0; i < count; i++) {
         bool waits = false;
         enum cx_status status =
-            vector__row_waits(db, items[i].id, items[i].content_hash, &waits, err);
+            vector__row_waits(v, db, items[i].id, items[i].content_hash, &waits, err);
         if (status == CX_OK && waits &&
             vector__index_find(&v->index, items[i].id) != VECTOR__NO_SLOT) {
             float *vector = f->vectors + f->count * f->dimension;
             status =
                 vector__copy_unit(vector, vectors + i * f->dimension, f->dimension)
-                    ? vector__row_write_vector(db, items[i].id, vector, f->dimension, err)
+                    ? vector__row_write_vector(v, db, items[i].id, vector, f->dimension, err)
                     : cx_err_set(err, CX_INVALID, "a vector holds a number that is not finite");
             f->ids[f->count++] = items[i].id;
         }

@@ -15,11 +15,14 @@ enum cx_status vector__row_find(const struct cx_vector *v, struct cx_db *db,
 {
     *out = (struct vector__stored){ 0 };
     struct cx_stmt *s = NULL;
-    enum cx_status status = cx_db_prepare(db,
-                                          "SELECT id, content_hash, uri, summary, metadata,"
-                                          " EXISTS (SELECT 1 FROM vectors WHERE id = documents.id)"
-                                          " FROM documents WHERE collection = ?1 AND doc_id = ?2",
-                                          &s, err);
+    enum cx_status status =
+        cx_db_prepare(db,
+                      VECTOR__BY_SIDE(v,
+                                      "SELECT id, content_hash, uri, summary, metadata,"
+                                      " EXISTS (SELECT 1 FROM ",
+                                      " WHERE id = documents.id)"
+                                      " FROM documents WHERE collection = ?1 AND doc_id = ?2"),
+                      &s, err);
     if (status != CX_OK) {
         return status;
     }
@@ -40,11 +43,13 @@ enum cx_status vector__row_find(const struct cx_vector *v, struct cx_db *db,
     return status;
 }
 
-enum cx_status vector__row_same_vector(struct cx_db *db, int64_t id, const float *vector,
-                                       unsigned dimension, bool *same, struct cx_err *err)
+enum cx_status vector__row_same_vector(const struct cx_vector *v, struct cx_db *db, int64_t id,
+                                       const float *vector, unsigned dimension, bool *same,
+                                       struct cx_err *err)
 {
     struct cx_stmt *s = NULL;
-    enum cx_status status = cx_db_prepare(db, "SELECT vector FROM vectors WHERE id = ?1", &s, err);
+    enum cx_status status =
+        cx_db_prepare(db, VECTOR__BY_SIDE(v, "SELECT vector FROM ", " WHERE id = ?1"), &s, err);
     if (status != CX_OK) {
         return status;
     }
@@ -130,12 +135,13 @@ enum cx_status vector__row_update_fields(struct cx_db *db, const struct cx_docum
     return cx_stmt_run(s, err);
 }
 
-enum cx_status vector__row_write_vector(struct cx_db *db, int64_t id, const float *vector,
-                                        unsigned dimension, struct cx_err *err)
+enum cx_status vector__row_write_vector(const struct cx_vector *v, struct cx_db *db, int64_t id,
+                                        const float *vector, unsigned dimension, struct cx_err *err)
 {
     struct cx_stmt *s = NULL;
-    const enum cx_status status =
-        cx_db_prepare(db, "INSERT OR REPLACE INTO vectors (id, vector) VALUES (?1, ?2)", &s, err);
+    const enum cx_status status = cx_db_prepare(
+        db, VECTOR__BY_SIDE(v, "INSERT OR REPLACE INTO ", " (id, vector) VALUES (?1, ?2)"), &s,
+        err);
     if (status != CX_OK) {
         return status;
     }
@@ -144,19 +150,34 @@ enum cx_status vector__row_write_vector(struct cx_db *db, int64_t id, const floa
     return cx_stmt_run(s, err);
 }
 
-enum cx_status vector__row_drop_vector(struct cx_db *db, int64_t id, struct cx_err *err)
+enum cx_status vector__row_drop_vectors(struct cx_db *db, int64_t id, struct cx_err *err)
 {
-    return run_with_id(db, "DELETE FROM vectors WHERE id = ?1", id, err);
+    const enum cx_status status = run_with_id(db, "DELETE FROM vectors WHERE id = ?1", id, err);
+    return status == CX_OK ? run_with_id(db, "DELETE FROM vectors_beside WHERE id = ?1", id, err)
+                           : status;
 }
 
-enum cx_status vector__row_waits(struct cx_db *db, int64_t id, const uint8_t hash[CX_SHA256_BYTES],
-                                 bool *waits, struct cx_err *err)
+enum cx_status vector__row_drop_stale(const struct cx_vector *v, struct cx_db *db, int64_t id,
+                                      struct cx_err *err)
+{
+    return run_with_id(db,
+                       atomic_load_explicit(&v->side, memory_order_relaxed) == 0
+                           ? "DELETE FROM vectors_beside WHERE id = ?1"
+                           : "DELETE FROM vectors WHERE id = ?1",
+                       id, err);
+}
+
+enum cx_status vector__row_waits(const struct cx_vector *v, struct cx_db *db, int64_t id,
+                                 const uint8_t hash[CX_SHA256_BYTES], bool *waits,
+                                 struct cx_err *err)
 {
     struct cx_stmt *s = NULL;
     enum cx_status status =
         cx_db_prepare(db,
-                      "SELECT 1 FROM documents WHERE id = ?1 AND content_hash = ?2"
-                      " AND NOT EXISTS (SELECT 1 FROM vectors WHERE id = ?1)",
+                      VECTOR__BY_SIDE(v,
+                                      "SELECT 1 FROM documents WHERE id = ?1 AND content_hash = ?2"
+                                      " AND NOT EXISTS (SELECT 1 FROM ",
+                                      " WHERE id = ?1)"),
                       &s, err);
     if (status != CX_OK) {
         return status;
@@ -203,7 +224,7 @@ enum cx_status vector__row_remove(struct cx_db *db, const struct vector__fulltex
 {
     enum cx_status status = run_with_id(db, fulltext->remove, id, err);
     if (status == CX_OK) {
-        status = vector__row_drop_vector(db, id, err);
+        status = vector__row_drop_vectors(db, id, err);
     }
     if (status == CX_OK) {
         status = run_with_id(db, "DELETE FROM documents WHERE id = ?1", id, err);

@@ -11,6 +11,11 @@
 #include "cortex/crypto.h"
 #include "vector_internal.h"
 
+/* A statement upon the vectors of one side. */
+#define VECTOR__BY_SIDE(v, before, after)                                                          \
+    (atomic_load_explicit(&(v)->side, memory_order_relaxed) == 0 ? before "vectors" after          \
+                                                                 : before "vectors_beside" after)
+
 /* What stands in the database of one document. */
 struct vector__stored {
     bool found;
@@ -24,8 +29,9 @@ enum cx_status vector__row_find(const struct cx_vector *v, struct cx_db *db,
                                 const struct cx_document *doc, const uint8_t hash[CX_SHA256_BYTES],
                                 struct vector__stored *out, struct cx_err *err);
 /* *same: whether this vector is the one that is stored, byte for byte. */
-enum cx_status vector__row_same_vector(struct cx_db *db, int64_t id, const float *vector,
-                                       unsigned dimension, bool *same, struct cx_err *err);
+enum cx_status vector__row_same_vector(const struct cx_vector *v, struct cx_db *db, int64_t id,
+                                       const float *vector, unsigned dimension, bool *same,
+                                       struct cx_err *err);
 /* Without its vector. */
 enum cx_status vector__row_insert(const struct cx_vector *v, struct cx_db *db,
                                   const struct cx_document *doc,
@@ -37,13 +43,18 @@ enum cx_status vector__row_update_content(const struct cx_vector *v, struct cx_d
 /* uri, summary, metadata and the time. */
 enum cx_status vector__row_update_fields(struct cx_db *db, const struct cx_document *doc,
                                          int64_t id, int64_t now_us, struct cx_err *err);
-enum cx_status vector__row_write_vector(struct cx_db *db, int64_t id, const float *vector,
-                                        unsigned dimension, struct cx_err *err);
-enum cx_status vector__row_drop_vector(struct cx_db *db, int64_t id,
-                                       struct cx_err *err) CX_MUST_CHECK;
+enum cx_status vector__row_write_vector(const struct cx_vector *v, struct cx_db *db, int64_t id,
+                                        const float *vector, unsigned dimension,
+                                        struct cx_err *err);
+/* Those of both sides: the content has another now. */
+enum cx_status vector__row_drop_vectors(struct cx_db *db, int64_t id,
+                                        struct cx_err *err) CX_MUST_CHECK;
+enum cx_status vector__row_drop_stale(const struct cx_vector *v, struct cx_db *db, int64_t id,
+                                      struct cx_err *err) CX_MUST_CHECK;
 /* *waits: whether the document is there, with this content and without a vector. */
-enum cx_status vector__row_waits(struct cx_db *db, int64_t id, const uint8_t hash[CX_SHA256_BYTES],
-                                 bool *waits, struct cx_err *err) CX_MUST_CHECK;
+enum cx_status vector__row_waits(const struct cx_vector *v, struct cx_db *db, int64_t id,
+                                 const uint8_t hash[CX_SHA256_BYTES], bool *waits,
+                                 struct cx_err *err) CX_MUST_CHECK;
 /* *id: 0 where there is no such document. */
 enum cx_status vector__row_delete(const struct cx_vector *v, struct cx_db *db, struct cx_str doc_id,
                                   int64_t *id, struct cx_err *err);

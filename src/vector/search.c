@@ -14,6 +14,7 @@
 
 #include "cortex/json.h"
 #include "rank.h"
+#include "rows.h"
 
 #define SPARE_CANDIDATES 8 /* of the first attempt: each one more makes the scan slower */
 #define SPARE_GROWTH 8     /* from attempt to attempt */
@@ -34,7 +35,8 @@ struct run {
     size_t hits_bytes;
 };
 
-static enum cx_status check_search(const struct cx_search *search, struct cx_err *err);
+static enum cx_status check_search(const struct cx_vector *v, const struct cx_search *search,
+                                   struct cx_err *err);
 static enum cx_status pad_query(struct run *run, struct cx_err *err);
 static enum cx_status try_search(struct run *run, json_t *hits, bool *whole, struct cx_err *err);
 static enum cx_status rank(struct run *run, const struct vector__ranking *ranking,
@@ -51,7 +53,7 @@ enum cx_status cx_vector_search(struct cx_vector *v, struct cx_db *db,
                                 const struct cx_search *search, json_t **hits, struct cx_err *err)
 {
     struct run run = { .v = v, .db = db, .search = search };
-    enum cx_status status = check_search(search, err);
+    enum cx_status status = check_search(v, search, err);
     if (status == CX_OK) {
         status = pad_query(&run, err);
     }
@@ -85,10 +87,14 @@ enum cx_status cx_vector_search(struct cx_vector *v, struct cx_db *db,
     return CX_OK;
 }
 
-static enum cx_status check_search(const struct cx_search *search, struct cx_err *err)
+static enum cx_status check_search(const struct cx_vector *v, const struct cx_search *search,
+                                   struct cx_err *err)
 {
     if (search->top_k > 10000) {
         return cx_err_set(err, CX_INVALID, "top_k is too large");
+    }
+    if (search->mode == CX_SEARCH_SEMANTIC && vector__status(v) != CX_VECTOR_READY) {
+        return vector__refuse_model(v, err);
     }
     if (search->mode == CX_SEARCH_SEMANTIC && search->vector == NULL) {
         return cx_err_set(err, CX_INVALID, "a semantic search needs a vector");
@@ -99,7 +105,8 @@ static enum cx_status check_search(const struct cx_search *search, struct cx_err
 static enum cx_status pad_query(struct run *run, struct cx_err *err)
 {
     const struct cx_search *search = run->search;
-    if (search->vector == NULL || search->dimension == 0 || search->mode == CX_SEARCH_KEYWORD) {
+    if (search->vector == NULL || search->dimension == 0 || search->mode == CX_SEARCH_KEYWORD ||
+        vector__status(run->v) != CX_VECTOR_READY) {
         return CX_OK;
     }
     const size_t floats = (search->dimension + (size_t)VECTOR__ROW_FLOATS - 1) /
@@ -170,13 +177,14 @@ static enum cx_status add_hit(struct run *run, const struct vector__candidate *c
                               json_t *hits, struct cx_err *err)
 {
     struct cx_stmt *s = NULL;
-    enum cx_status status = cx_db_prepare(
-        run->db,
-        "SELECT doc_id, uri, summary, metadata,"
-        " CASE WHEN ?2 THEN content END,"
-        " CASE WHEN ?3 THEN (SELECT vector FROM vectors WHERE vectors.id = documents.id) END"
-        " FROM documents WHERE id = ?1",
-        &s, err);
+    enum cx_status status = cx_db_prepare(run->db,
+                                          VECTOR__BY_SIDE(run->v,
+                                                          "SELECT doc_id, uri, summary, metadata,"
+                                                          " CASE WHEN ?2 THEN content END,"
+                                                          " CASE WHEN ?3 THEN (SELECT vector FROM ",
+                                                          " x WHERE x.id = documents.id) END"
+                                                          " FROM documents WHERE id = ?1"),
+                                          &s, err);
     if (status != CX_OK) {
         return status;
     }

@@ -3,7 +3,7 @@
  * What deleted collections have left on the disk, removed a little at a time, so that nobody waits for
  * it: first the documents, with their words and vectors, then what the keyword index keeps of them, then
  * its table and the collection's row. A crash in between costs nothing: what is left has a name by which
- * the next start knows it.
+ * the next start knows it. And vectors that count no more, of collections that were embedded anew.
  *
  * Threads: the write lane.
  */
@@ -19,6 +19,12 @@
 
 static bool is_held(struct cx_vector_store *store, int64_t id);
 static size_t next_free(struct cx_vector_store *store);
+static enum cx_status sweep_stale(struct cx_vector_store *store, struct cx_db *db, bool *more,
+                                  struct cx_err *err);
+static struct cx_vector *hold_stale(struct cx_vector_store *store);
+static enum cx_status drop_stale(struct cx_vector *v, struct cx_db *db, char **at,
+                                 struct cx_err *err);
+static enum cx_status note_clean(const struct cx_vector *v, struct cx_db *db, struct cx_err *err);
 static enum cx_status sweep_documents(struct cx_db *db, const struct vector__fulltext *fulltext,
                                       int64_t collection, bool *none, struct cx_err *err);
 static enum cx_status sweep_table(struct cx_db *db, const struct vector__fulltext *fulltext,
@@ -40,7 +46,7 @@ enum cx_status cx_vector_sweep(struct cx_vector_store *store, struct cx_db *db, 
     *more = false;
     const size_t at = next_free(store);
     if (at == store->dropped_count) {
-        return CX_OK;
+        return sweep_stale(store, db, more, err);
     }
     const int64_t collection = store->dropped[at];
     struct vector__fulltext *fulltext = cx_alloc(sizeof *fulltext);
@@ -68,7 +74,7 @@ enum cx_status cx_vector_sweep(struct cx_vector_store *store, struct cx_db *db, 
         store->dropped[at] = store->dropped[--store->dropped_count];
         cx_gauge_set(store->dropped_gauge, (double)store->dropped_count);
     }
-    *more = next_free(store) < store->dropped_count;
+    *more = true;
     return CX_OK;
 }
 
@@ -175,4 +181,108 @@ static enum cx_status read_parts(struct cx_db *db, const struct vector__fulltext
         cx_stmt_reset(s);
     }
     return status;
+}
+
+/* ---- Vectors that count no more ---- */
+
+static enum cx_status sweep_stale(struct cx_vector_store *store, struct cx_db *db, bool *more,
+                                  struct cx_err *err)
+{
+    struct cx_vector *v = hold_stale(store);
+    if (v == NULL) {
+        return CX_OK;
+    }
+    char *at = cx_strdup(v->stale_at != NULL ? v->stale_at : "");
+    enum cx_status status = cx_db_begin(db, err);
+    if (status == CX_OK) {
+        status = drop_stale(v, db, &at, err);
+        if (status == CX_OK && at == NULL) {
+            status = note_clean(v, db, err);
+        }
+        if (status == CX_OK) {
+            status = cx_db_commit(db, err);
+        }
+        if (status != CX_OK) {
+            cx_db_rollback(db);
+        }
+    }
+    if (status == CX_OK) {
+        free(v->stale_at);
+        v->stale_at = at;
+        if (at == NULL) {
+            atomic_store(&v->stale, false);
+            vector__reembed_prepared(v);
+        }
+        *more = true;
+    } else {
+        free(at);
+    }
+    struct cx_vector *gone = cx_vector_release(&v);
+    cx_vector_free(&gone);
+    return status;
+}
+
+static struct cx_vector *hold_stale(struct cx_vector_store *store)
+{
+    struct cx_vector *found = NULL;
+    CX_CHECK(pthread_mutex_lock(&store->mutex) == 0);
+    for (size_t i = 0; i < store->count && found == NULL; i++) {
+        if (store->items[i]->life == VECTOR__STORED && atomic_load(&store->items[i]->stale)) {
+            found = store->items[i];
+            found->holders++;
+        }
+    }
+    CX_CHECK(pthread_mutex_unlock(&store->mutex) == 0);
+    return found;
+}
+
+/* From the document after *at on; *at: how far it came, NULL = to the end. */
+static enum cx_status drop_stale(struct cx_vector *v, struct cx_db *db, char **at,
+                                 struct cx_err *err)
+{
+    const uint64_t end_ns = cx_clock_mono_ns() + SLICE_NS;
+    do {
+        struct cx_stmt *s = NULL;
+        enum cx_status status =
+            cx_db_prepare(db,
+                          "SELECT id, doc_id FROM documents WHERE collection = ?1 AND doc_id > ?2"
+                          " ORDER BY doc_id LIMIT 1",
+                          &s, err);
+        if (status != CX_OK) {
+            return status;
+        }
+        cx_stmt_bind_int(s, 1, v->id);
+        cx_stmt_bind_text(s, 2, cx_str_of(*at));
+        bool row = false;
+        status = cx_stmt_step(s, &row, err);
+        if (status != CX_OK) {
+            return status;
+        }
+        char *next = NULL;
+        if (row) {
+            const int64_t id = cx_stmt_int(s, 0);
+            const struct cx_str doc_id = cx_stmt_text(s, 1);
+            next = cx_strndup(doc_id.p, doc_id.len);
+            cx_stmt_reset(s);
+            status = vector__row_drop_stale(v, db, id, err);
+        }
+        free(*at);
+        *at = next;
+        if (status != CX_OK) {
+            return status;
+        }
+    } while (*at != NULL && cx_clock_mono_ns() < end_ns);
+    return CX_OK;
+}
+
+static enum cx_status note_clean(const struct cx_vector *v, struct cx_db *db, struct cx_err *err)
+{
+    struct cx_stmt *s = NULL;
+    const enum cx_status status =
+        cx_db_prepare(db, "UPDATE collections SET stale = 0 WHERE id = ?1", &s, err);
+    if (status != CX_OK) {
+        return status;
+    }
+    cx_stmt_bind_int(s, 1, v->id);
+    return cx_stmt_run(s, err);
 }

@@ -64,6 +64,9 @@ void cx_vector_free(struct cx_vector **at)
     }
     vector__forget_figures(v);
     vector__index_free(&v->index);
+    free(v->stale_at);
+    free(v->old_provider);
+    free(v->old_model);
     free(v->name);
     free(v);
 }
@@ -77,8 +80,12 @@ void cx_vector_figures(const struct cx_vector *v, struct cx_vector_figures *out)
                        atomic_load_explicit(&v->index.postings.bytes, memory_order_relaxed);
     out->owner = (enum cx_vector_owner)(claim >> 32);
     out->dimension = (unsigned)(claim & UINT32_MAX);
-    out->provider = out->owner == CX_OWNER_CLIENT ? VECTOR__CLIENT : v->provider;
-    out->model = out->owner == CX_OWNER_CLIENT ? VECTOR__CLIENT : v->model;
+    out->status = vector__status(v);
+    const bool client = out->owner == CX_OWNER_CLIENT;
+    const bool old = out->status != CX_VECTOR_READY;
+    out->provider = client ? VECTOR__CLIENT : old ? v->old_provider : v->provider;
+    out->model = client ? VECTOR__CLIENT : old ? v->old_model : v->model;
+    out->dimension = old ? v->old_dimension : out->dimension;
 }
 
 void vector__update_figures(struct cx_vector *v)
@@ -86,7 +93,11 @@ void vector__update_figures(struct cx_vector *v)
     vector__index_flush(&v->index);
     atomic_store_explicit(&v->figure_claim, (uint64_t)v->owner << 32 | v->index.dimension,
                           memory_order_relaxed);
-    note_totals(v, v->index.live, v->index.pending, vector__index_bytes_with(&v->index, 0));
+    /* While nobody will embed them they do not wait. */
+    const enum cx_vector_status status = vector__status(v);
+    const bool waits = status == CX_VECTOR_READY || status == CX_VECTOR_REEMBEDDING;
+    note_totals(v, v->index.live, waits ? v->index.pending : 0,
+                vector__index_bytes_with(&v->index, 0));
 }
 
 void vector__forget_figures(struct cx_vector *v)
@@ -171,14 +182,22 @@ static enum cx_status find_owner(struct cx_vector *v, struct cx_db *db, struct c
     return status;
 }
 
+/* Of another model's vectors none is read: nothing could be compared with them. */
+#define LOAD(vector, join)                                                                         \
+    "SELECT d.id, d.doc_id, d.metadata, " vector " FROM documents d" join                          \
+    " WHERE d.collection = ?1 ORDER BY d.id"
+
 static enum cx_status load_rows(struct cx_vector *v, struct cx_db *db, struct cx_err *err)
 {
+    static const char *const by_side[] = {
+        LOAD("x.vector", " LEFT JOIN vectors x ON x.id = d.id"),
+        LOAD("x.vector", " LEFT JOIN vectors_beside x ON x.id = d.id"),
+    };
+    const enum cx_vector_status model = vector__status(v);
+    const bool none = model == CX_VECTOR_OTHER_MODEL || model == CX_VECTOR_PREPARING;
     struct cx_stmt *s = NULL;
     enum cx_status status =
-        cx_db_prepare(db,
-                      "SELECT d.id, d.doc_id, d.metadata, x.vector FROM documents d"
-                      " LEFT JOIN vectors x ON x.id = d.id WHERE d.collection = ?1 ORDER BY d.id",
-                      &s, err);
+        cx_db_prepare(db, none ? LOAD("NULL", "") : by_side[atomic_load(&v->side)], &s, err);
     if (status != CX_OK) {
         return status;
     }

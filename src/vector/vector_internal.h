@@ -36,6 +36,7 @@ struct cx_vector_store {
     atomic_size_t collections;
     atomic_size_t documents;
     atomic_size_t pending;
+    atomic_size_t unready;
     int64_t *dropped; /* the write lane's: deleted collections whose rows are still there */
     size_t dropped_count;
     struct cx_series *collections_gauge;
@@ -43,6 +44,7 @@ struct cx_vector_store {
     struct cx_series *pending_gauge;
     struct cx_series *index_bytes_gauge;
     struct cx_series *dropped_gauge;
+    struct cx_series *unready_gauge;
 };
 
 /* Where a collection is in its life. */
@@ -63,6 +65,13 @@ struct cx_vector {
     const char *fingerprint;
     unsigned dimension;         /* of the configured model; 0 = learned from its first vector */
     enum cx_vector_owner owner; /* changed with the index, under its lock */
+    atomic_uint status; /* enum cx_vector_status; the write lane's to change, as side and stale */
+    atomic_uint side;   /* the table of the vectors that the index holds (rows.h) */
+    atomic_bool stale;  /* in the other one are some that are to go */
+    char *stale_at;     /* the doc_id up to which they have gone; NULL = none yet */
+    char *old_provider; /* of the other model, as long as there is one */
+    char *old_model;
+    unsigned old_dimension;
     struct vector__kernel kernel;
     struct vector__index index;
     struct vector__fulltext fulltext;
@@ -88,6 +97,23 @@ bool vector__is_stored(struct cx_vector *v);
 void vector__store_forget(struct cx_vector *v);
 /* What the indexes of all collections together leave this one. */
 size_t vector__bytes_max(const struct cx_vector *v);
+
+/* The number of collections, and of those that are not ready, has changed. */
+void vector__note_collections(struct cx_vector_store *store);
+
+/* ---- reembed.c ---- */
+
+static inline enum cx_vector_status vector__status(const struct cx_vector *v)
+{
+    return (enum cx_vector_status)atomic_load_explicit(&v->status, memory_order_acquire);
+}
+/* Whether documents may get vectors; CX_CONFLICT, both models named. Any thread. */
+enum cx_status vector__check_model(const struct cx_vector *v, struct cx_err *err) CX_MUST_CHECK;
+/* Says why, where the status is not CX_VECTOR_READY. */
+enum cx_status vector__refuse_model(const struct cx_vector *v, struct cx_err *err);
+void vector__set_status(struct cx_vector *v, enum cx_vector_status status);
+/* Nothing is stale any more. */
+void vector__reembed_prepared(struct cx_vector *v);
 
 /* ---- sweep.c ---- */
 

@@ -43,6 +43,12 @@ TEST(cli_good)
     REQUIRE(parse(ARGS("--version"), &cli, NULL) == CX_OK && cli.action == APP__ACTION_VERSION);
     REQUIRE(parse(ARGS("--hash-token"), &cli, NULL) == CX_OK &&
             cli.action == APP__ACTION_HASH_TOKEN);
+    EXPECT(!app__cli_runs(&cli));
+    REQUIRE(parse(ARGS("--reembed", "-c", "a"), &cli, NULL) == CX_OK);
+    EXPECT(cli.action == APP__ACTION_REEMBED && cli.collection == NULL && app__cli_runs(&cli));
+    REQUIRE(parse(ARGS("-c", "a", "--reembed=notes"), &cli, NULL) == CX_OK);
+    EXPECT(cli.action == APP__ACTION_REEMBED);
+    EXPECT_STR(cli.collection, "notes");
 }
 
 TEST(cli_bad)
@@ -58,6 +64,9 @@ TEST(cli_bad)
         { { "-x" }, "unknown flag -x; --help names them" },
         { { "-" }, "unknown flag -; --help names them" },
         { { "serve" }, "\"serve\" is no flag" },
+        { { "--reembed=a b" }, "--reembed: \"a b\" is no collection's name" },
+        { { "--reembed=" }, "--reembed: \"\" is no collection's name" },
+        { { "--help", "--reembed=a" }, "--reembed asks for a second thing at once" },
         { { "" }, "\"\" is no flag" },
         { { "--listen" }, "--listen needs a value" },
         { { "--config" }, "--config needs a value" },

@@ -77,6 +77,18 @@ bool filter_parse(const char *text, json_t **json, struct cx_vector_filter **out
     return test_expect(parsed, __FILE__, __LINE__, "%s: %s", text, err.text);
 }
 
+bool is_of_another_model(struct fixture *f, const char *fingerprint, unsigned dimension)
+{
+    struct cx_err err = { "" };
+    struct cx_vector_figures figures;
+    if (!fixture_open_with(f, fingerprint, dimension, (size_t)1 << 30, &err)) {
+        return false;
+    }
+    cx_vector_figures(f->v, &figures);
+    fixture_close(f);
+    return figures.status == CX_VECTOR_OTHER_MODEL;
+}
+
 uint64_t draw(uint64_t *state)
 {
     uint64_t z = (*state += UINT64_C(0x9e3779b97f4a7c15));

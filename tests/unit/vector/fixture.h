@@ -23,6 +23,8 @@ bool fixture_open(struct fixture *f);
 bool fixture_open_with(struct fixture *f, const char *fingerprint, unsigned dimension,
                        size_t bytes_max, struct cx_err *err);
 void fixture_close(struct fixture *f);
+/* Opened, looked at, and closed: its default collection belongs to another model. */
+bool is_of_another_model(struct fixture *f, const char *fingerprint, unsigned dimension);
 
 /* Of this text; good until the next one or the end. */
 const struct cx_vector_filter *filter(struct fixture *f, const char *text);
