@@ -20,8 +20,9 @@
 
 /* What a hybrid score is made of. */
 struct fusion {
-    float *uppers;   /* of every slot (scan.h) */
-    float *keywords; /* of every slot: bm25 over its maximum; 0 = no match */
+    float *uppers;      /* of every slot (scan.h); NULL where slots are listed */
+    const double *bm25; /* of every slot; NULL: no matches */
+    double bm25_max;    /* of those that pass */
     double cosine_max;
 };
 
@@ -48,15 +49,19 @@ static void offer_rest(const struct vector__index *index, const struct vector__r
 static enum cx_status rank_hybrid(const struct vector__scan *scan, const struct vector__ranking *r,
                                   const struct vector__matches *matches, struct vector__best *best,
                                   struct cx_err *err);
-static enum cx_status find_cosine_max(const struct vector__scan *scan, struct fusion *fusion,
+static enum cx_status find_cosine_max(const struct vector__scan *scan,
+                                      const struct vector__ranking *r, struct fusion *fusion,
                                       struct cx_err *err);
-static void consider_matches(const struct vector__scan *scan, const struct vector__ranking *r,
-                             const struct vector__matches *matches, struct fusion *fusion,
-                             struct vector__floor *floor, struct vector__possibles *possibles);
+static void consider_matches(const struct vector__scan *scan, const struct vector__matches *matches,
+                             const struct fusion *fusion, struct vector__floor *floor,
+                             struct vector__possibles *possibles);
 static void consider_others(const struct vector__scan *scan, const struct fusion *fusion,
                             struct vector__floor *floor, struct vector__possibles *possibles);
 static void consider(const struct vector__scan *scan, const struct fusion *fusion, size_t slot,
                      struct vector__floor *floor, struct vector__possibles *possibles);
+static void consider_fine(const struct vector__scan *scan, const struct fusion *fusion, size_t slot,
+                          struct vector__floor *floor, struct vector__possibles *possibles);
+static double keyword_of(const struct fusion *fusion, size_t slot);
 static void score_possibles(const struct vector__scan *scan, const struct vector__ranking *r,
                             const struct fusion *fusion, struct vector__possibles *possibles,
                             struct vector__best *best);
@@ -186,7 +191,11 @@ static enum cx_status rank_semantic(const struct vector__scan *scan,
         return cx_err_set(err, CX_NO_MEMORY, "%s", cx_status_text(CX_NO_MEMORY));
     }
     struct vector__possibles possibles = { 0 };
-    vector__scan_cosines(&(struct vector__pass){ scan, &floor, &possibles, NULL }, 1);
+    if (r->allowed->slots != NULL) {
+        vector__scan_listed(scan, r->allowed->slots, r->allowed->count, &floor, &possibles);
+    } else {
+        vector__scan_cosines(&(struct vector__pass){ scan, &floor, &possibles, NULL }, 1);
+    }
     score_possibles(scan, r, NULL, &possibles, best);
     vector__possibles_free(&possibles);
     vector__floor_free(&floor);
@@ -273,35 +282,43 @@ static enum cx_status rank_hybrid(const struct vector__scan *scan, const struct 
                                   struct cx_err *err)
 {
     const size_t end = scan->index->slot_end;
+    const bool listed = r->allowed->slots != NULL;
     struct fusion fusion = {
-        .uppers = malloc(end * sizeof(float)),
-        .keywords = calloc(end, sizeof(float)),
+        .uppers = listed ? NULL : malloc(end * sizeof(float)),
+        .bm25 = matches->count > 0 ? matches->scores : NULL,
+        .bm25_max = keyword_max(r, matches),
     };
     struct vector__floor floor = { 0 };
     struct vector__possibles possibles = { 0 };
     enum cx_status status = CX_OK;
-    if (fusion.uppers == NULL || fusion.keywords == NULL ||
+    if ((!listed && fusion.uppers == NULL) ||
         !vector__floor_init(&floor, best->most, least_score(r))) {
         status = cx_err_set(err, CX_NO_MEMORY, "%s", cx_status_text(CX_NO_MEMORY));
     }
     if (status == CX_OK) {
-        status = find_cosine_max(scan, &fusion, err);
+        status = find_cosine_max(scan, r, &fusion, err);
+    }
+    if (status == CX_OK && listed) {
+        for (size_t i = 0; i < r->allowed->count; i++) {
+            consider_fine(scan, &fusion, r->allowed->slots[i], &floor, &possibles);
+        }
+    } else if (status == CX_OK) {
+        /* Matches first: among them are most of the best, so that the floor rises early. */
+        consider_matches(scan, matches, &fusion, &floor, &possibles);
+        consider_others(scan, &fusion, &floor, &possibles);
     }
     if (status == CX_OK) {
-        /* Matches first: among them are most of the best, so that the floor rises early. */
-        consider_matches(scan, r, matches, &fusion, &floor, &possibles);
-        consider_others(scan, &fusion, &floor, &possibles);
         vector__possibles_cut(&possibles, floor.value);
         score_possibles(scan, r, &fusion, &possibles, best);
     }
     vector__possibles_free(&possibles);
     vector__floor_free(&floor);
     free(fusion.uppers);
-    free(fusion.keywords);
     return status;
 }
 
-static enum cx_status find_cosine_max(const struct vector__scan *scan, struct fusion *fusion,
+static enum cx_status find_cosine_max(const struct vector__scan *scan,
+                                      const struct vector__ranking *r, struct fusion *fusion,
                                       struct cx_err *err)
 {
     struct vector__floor floor;
@@ -309,7 +326,11 @@ static enum cx_status find_cosine_max(const struct vector__scan *scan, struct fu
         return cx_err_set(err, CX_NO_MEMORY, "%s", cx_status_text(CX_NO_MEMORY));
     }
     struct vector__possibles possibles = { 0 };
-    vector__scan_cosines(&(struct vector__pass){ scan, &floor, &possibles, fusion->uppers }, 1);
+    if (fusion->uppers == NULL) {
+        vector__scan_listed(scan, r->allowed->slots, r->allowed->count, &floor, &possibles);
+    } else {
+        vector__scan_cosines(&(struct vector__pass){ scan, &floor, &possibles, fusion->uppers }, 1);
+    }
     vector__possibles_sort(&possibles);
     for (size_t i = 0; i < possibles.count; i++) {
         if (possibles.items[i].upper > fusion->cosine_max) {
@@ -322,15 +343,12 @@ static enum cx_status find_cosine_max(const struct vector__scan *scan, struct fu
     return CX_OK;
 }
 
-static void consider_matches(const struct vector__scan *scan, const struct vector__ranking *r,
-                             const struct vector__matches *matches, struct fusion *fusion,
-                             struct vector__floor *floor, struct vector__possibles *possibles)
+static void consider_matches(const struct vector__scan *scan, const struct vector__matches *matches,
+                             const struct fusion *fusion, struct vector__floor *floor,
+                             struct vector__possibles *possibles)
 {
-    const double max = keyword_max(r, matches);
     for (size_t i = 0; i < matches->count; i++) {
-        const size_t slot = matches->slots[i];
-        fusion->keywords[slot] = (float)divided(matches->scores[slot], max);
-        consider(scan, fusion, slot, floor, possibles);
+        consider(scan, fusion, matches->slots[i], floor, possibles);
     }
 }
 
@@ -348,7 +366,7 @@ static void consider_others(const struct vector__scan *scan, const struct fusion
         const size_t n = scan->kernel.pick(fusion->uppers + first, count,
                                            vector__scan_cut(scan, cosine), picked);
         for (size_t i = 0; i < n; i++) {
-            if (!(fusion->keywords[first + picked[i]] > 0)) {
+            if (fusion->bm25 == NULL || !(fusion->bm25[first + picked[i]] > 0)) {
                 consider(scan, fusion, first + picked[i], floor, possibles);
             }
         }
@@ -358,18 +376,29 @@ static void consider_others(const struct vector__scan *scan, const struct fusion
 static void consider(const struct vector__scan *scan, const struct fusion *fusion, size_t slot,
                      struct vector__floor *floor, struct vector__possibles *possibles)
 {
-    const double keyword = fusion->keywords[slot];
-    const float bound = fusion->uppers[slot];
-    const double upper = fused(keyword, vector__scan_upper(scan, bound), fusion->cosine_max);
-    if (upper < floor->value || !vector__allows(scan->allowed, slot)) {
-        return;
+    const double coarse = vector__scan_upper(scan, fusion->uppers[slot]);
+    const double upper = fused(keyword_of(fusion, slot), coarse, fusion->cosine_max);
+    if (upper >= floor->value && vector__allows(scan->allowed, slot)) {
+        consider_fine(scan, fusion, slot, floor, possibles);
     }
+}
+
+static void consider_fine(const struct vector__scan *scan, const struct fusion *fusion, size_t slot,
+                          struct vector__floor *floor, struct vector__possibles *possibles)
+{
+    const double keyword = keyword_of(fusion, slot);
     const struct vector__range range = vector__scan_range(scan, slot);
     const double fine = fused(keyword, range.upper, fusion->cosine_max);
     if (fine >= floor->value) {
         vector__possibles_add(possibles, (uint32_t)slot, fine);
         vector__floor_offer(floor, fused(keyword, range.lower, fusion->cosine_max));
     }
+}
+
+/* bm25 over its maximum. */
+static double keyword_of(const struct fusion *fusion, size_t slot)
+{
+    return fusion->bm25 != NULL ? divided(fusion->bm25[slot], fusion->bm25_max) : 0;
 }
 
 /* fusion: NULL for the cosine alone. */
@@ -382,7 +411,7 @@ static void score_possibles(const struct vector__scan *scan, const struct vector
         const struct vector__possible *possible = &possibles->items[i];
         if (vector__best_wants(best, possible->upper)) {
             const double cosine = vector__scan_exact(scan, possible->slot);
-            const double keyword = fusion != NULL ? fusion->keywords[possible->slot] : 0;
+            const double keyword = fusion != NULL ? keyword_of(fusion, possible->slot) : 0;
             const double score =
                 fusion != NULL ? fused(keyword, cosine, fusion->cosine_max) : cosine;
             offer(best, r, vector__index_slot(scan->index, possible->slot), score, cosine, keyword);
@@ -394,9 +423,12 @@ static void score_possibles(const struct vector__scan *scan, const struct vector
 static double keyword_max(const struct vector__ranking *r, const struct vector__matches *matches)
 {
     double max = 0;
-    for (size_t i = 0; i < matches->count; i++) {
-        const double score = matches->scores[matches->slots[i]];
-        if (score > max && vector__allows(r->allowed, matches->slots[i])) {
+    const bool listed = r->allowed->slots != NULL && r->allowed->count < matches->count;
+    const uint32_t *slots = listed ? r->allowed->slots : matches->slots;
+    const size_t count = listed ? r->allowed->count : matches->count;
+    for (size_t i = 0; i < count; i++) {
+        const double score = matches->scores[slots[i]];
+        if (score > max && vector__allows(r->allowed, slots[i])) {
             max = score;
         }
     }

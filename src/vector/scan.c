@@ -19,6 +19,8 @@ static void raise_floor(const struct vector__pass *pass, size_t first, size_t ro
                         const float *uppers);
 static void take_chunk(const struct vector__pass *pass, size_t first, size_t rows,
                        const float *uppers);
+static size_t keep_allowed(const struct vector__scan *scan, size_t first, uint32_t *picked,
+                           size_t count);
 static bool is_candidate(const struct vector__scan *scan, size_t slot);
 static struct vector__range range_of(const struct vector__scan *scan, size_t slot, int32_t product);
 
@@ -224,8 +226,9 @@ static void take_chunk(const struct vector__pass *pass, size_t first, size_t row
     int32_t products[VECTOR__BLOCK_ROWS];
     for (size_t at = 0; at < rows; at += VECTOR__BLOCK_ROWS) {
         const size_t n = rows - at < VECTOR__BLOCK_ROWS ? rows - at : VECTOR__BLOCK_ROWS;
-        const size_t count =
+        const size_t all =
             scan->kernel.pick(uppers + at, n, vector__scan_cut(scan, floor->value), picked);
+        const size_t count = keep_allowed(scan, first + at, picked, all);
         const struct vector__coarse_rows block =
             vector__index_coarse(scan->index, (first + at) / VECTOR__BLOCK_ROWS);
         scan->kernel.fine(&scan->coarse, &block, picked, count, products);
@@ -238,6 +241,34 @@ static void take_chunk(const struct vector__pass *pass, size_t first, size_t row
             }
         }
     }
+}
+
+void vector__scan_listed(const struct vector__scan *scan, const uint32_t *slots, size_t count,
+                         struct vector__floor *floor, struct vector__possibles *out)
+{
+    for (size_t i = 0; i < count; i++) {
+        const struct vector__range range = vector__scan_range(scan, slots[i]);
+        if (range.upper >= floor->value && is_candidate(scan, slots[i])) {
+            vector__possibles_add(out, slots[i], range.upper);
+            vector__floor_offer(floor, range.lower);
+        }
+    }
+    vector__possibles_cut(out, floor->value);
+}
+
+/* What does not pass the filter is not looked at any closer. */
+static size_t keep_allowed(const struct vector__scan *scan, size_t first, uint32_t *picked,
+                           size_t count)
+{
+    if (scan->allowed->all) {
+        return count;
+    }
+    size_t kept = 0;
+    for (size_t i = 0; i < count; i++) {
+        picked[kept] = picked[i];
+        kept += vector__allows(scan->allowed, first + picked[i]) ? 1 : 0;
+    }
+    return kept;
 }
 
 static bool is_candidate(const struct vector__scan *scan, size_t slot)

@@ -77,6 +77,9 @@ struct vector__pass {
 #define VECTOR__PASSES_MAX 8
 /* passes: 1 to VECTOR__PASSES_MAX, of the same index. */
 void vector__scan_cosines(const struct vector__pass *passes, size_t count);
+/* The same, without uppers, for slots that are listed: reads nothing of any other. */
+void vector__scan_listed(const struct vector__scan *scan, const uint32_t *slots, size_t count,
+                         struct vector__floor *floor, struct vector__possibles *out);
 /* From an upper bound as in `uppers`. */
 double vector__scan_upper(const struct vector__scan *scan, float upper);
 /* The least entry of `uppers` whose upper bound reaches this cosine. */

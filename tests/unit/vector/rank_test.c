@@ -207,12 +207,11 @@ static size_t brute_force(const struct world *w, const struct vector__ranking *r
     size_t count = 0;
     for (size_t i = 0; i < index->slot_end; i++) {
         const struct vector__slot *slot = vector__index_slot(index, i);
-        double keyword = bm25_max > 0 ? bm25[i] / bm25_max : 0;
+        const double keyword = bm25_max > 0 ? bm25[i] / bm25_max : 0;
         double score = cosine[i];
         if (r->mode == CX_SEARCH_KEYWORD) {
             score = keyword;
         } else if (r->mode == CX_SEARCH_HYBRID) {
-            keyword = (float)keyword;
             score = 0.6 * keyword + 0.4 * (cosine_max > 0 ? cosine[i] / cosine_max : 0);
             score = fmin(1, fmax(0, score));
         }
