@@ -4,8 +4,9 @@
  * 2018; Reimers and Gurevych, "Sentence-BERT", 2019; for the relative attention bias Song et al.,
  * "MPNet", 2020). Knows nothing of files, tokenizers and texts. Weights are packed once for the
  * kernel that will read them; a run touches only them and its scratch, never allocates, and does
- * without padding: texts of one batch lie one after the other, and a text's vector has the same bits
- * in whatever company it is computed.
+ * without padding: texts of one batch lie one after the other. In whatever company a text is computed,
+ * its vector is the same: bit for bit, but for AMX in float32, whose few last rows go another way and
+ * agree within 1e-6.
  *
  * Threads: an encoder is never written after it was made, any number of threads may run it; a
  * scratch belongs to one thread at a time. Both calls take long: workers only.

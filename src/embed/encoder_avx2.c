@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The float32 kernel for AVX2 with FMA (encoder_vector.h has the steps): tiles of 6 rows × 16 columns
+ * The float32 kernel for AVX2 with FMA (encoder_products.h and encoder_vector.h have the steps): tiles of 6 rows × 16 columns
  * leave 12 of 16 registers to the sums.
  */
 #include "encoder_avx2.h"
@@ -60,7 +60,7 @@ const struct embed__kernel embed__kernel_avx2 = {
     .runs_here = runs_here,
     .packed_bytes = packed_bytes,
     .pack = pack,
-    .linear_bytes = linear_bytes,
+    .linear_bytes = embed__no_bytes,
     .linear = linear,
     .attend_bytes = attend_bytes,
     .attend = attend,

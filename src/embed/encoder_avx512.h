@@ -10,6 +10,10 @@
 
 #if defined(__x86_64__)
 extern const struct embed__kernel embed__kernel_avx512;
+bool embed__avx512_runs_here(void);
+size_t embed__avx512_attend_bytes(size_t length, size_t width);
+void embed__avx512_attend(const struct embed__attention *t);
+void embed__avx512_add_norm(const struct embed__residual *r);
 #endif
 
 #endif

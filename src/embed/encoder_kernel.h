@@ -2,8 +2,7 @@
  *
  * encoder_kernel: what the encoder does to whole matrices, once for each instruction set and
  * precision. All widths are padded with zeros to a multiple of EMBED__LANES floats, all rows begin at
- * a multiple of EMBED__ALIGN bytes; numbers of rows are arbitrary. A row's result never depends on
- * the rows beside it.
+ * a multiple of EMBED__ALIGN bytes; numbers of rows are arbitrary.
  *
  * Threads: any; a workspace belongs to one call at a time.
  */
@@ -70,6 +69,7 @@ struct embed__residual {
 struct embed__kernel {
     const char *name;
     enum embed__precision precision;
+    bool few_rows_differ; /* the last bits of a product depend on how many rows it has */
     bool (*runs_here)(void);
     size_t (*packed_bytes)(size_t out, size_t in);
     void (*pack)(const float *weight, size_t out, size_t in, void *packed); /* weight[out][in] */
@@ -84,6 +84,7 @@ struct embed__kernel {
 extern const struct embed__kernel *const embed__kernels[];
 extern const size_t embed__kernels_count;
 
+size_t embed__no_bytes(size_t rows, size_t in); /* linear_bytes of a kernel that needs none */
 size_t embed__round_up(size_t value, size_t multiple);
 /* Bytes of panels; width divides out or the last one is padded with zeros. */
 size_t embed__panels_bytes(size_t out, size_t in, size_t width);

@@ -14,7 +14,6 @@
 static bool runs_here(void);
 static size_t packed_bytes(size_t out, size_t in);
 static void pack(const float *weight, size_t out, size_t in, void *packed);
-static size_t linear_bytes(size_t rows, size_t in);
 static void linear(const struct embed__product *p);
 
 const struct embed__kernel embed__kernel_plain = {
@@ -23,7 +22,7 @@ const struct embed__kernel embed__kernel_plain = {
     .runs_here = runs_here,
     .packed_bytes = packed_bytes,
     .pack = pack,
-    .linear_bytes = linear_bytes,
+    .linear_bytes = embed__no_bytes,
     .linear = linear,
     .attend_bytes = embed__plain_attend_bytes,
     .attend = embed__plain_attend,
@@ -43,13 +42,6 @@ static size_t packed_bytes(size_t out, size_t in)
 static void pack(const float *weight, size_t out, size_t in, void *packed)
 {
     embed__pack_panels(weight, out, in, WIDTH, packed);
-}
-
-static size_t linear_bytes(size_t rows, size_t in)
-{
-    (void)rows;
-    (void)in;
-    return 0;
 }
 
 static void linear(const struct embed__product *p)

@@ -1,20 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * encoder_vector: the float32 kernel in terms of one vector type. A file that includes it has first
- * defined, for its instruction set:
- *
- *   TARGET                        the attribute of every function
- *   vec, LANES                    the type and how many floats it has; LANES divides EMBED__LANES
- *   ROWS, VECS                    sums of a tile: ROWS × VECS of them stay in registers. ROWS ≤ 8,
- *                                 VECS ≤ 3
- *   v_load v_store v_set v_zero v_add v_sub v_mul v_div v_max v_min
- *   v_fma(a, b, c)                a · b + c
- *   v_power(n + WHOLE)            2^n for whole n from −126 to 127, 0 for −127
- *   v_sum v_most                  of all lanes
- *
- * and then has add_norm, attend, attend_bytes, linear and the packing as static functions.
- *
- * Errors, over all arguments: 2^x relative 2e-7; GELU 2e-7 · max(1, |x|).
+ * encoder_vector: attention and sums with normalization in float32 in terms of one vector type, on top
+ * of encoder_products.h, whose tiles it uses. A file that includes it then has attend, attend_bytes and
+ * add_norm as static functions.
  */
 #ifndef CORTEX_EMBED_ENCODER_VECTOR_H
 #define CORTEX_EMBED_ENCODER_VECTOR_H
@@ -22,217 +10,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "encoder_kernel.h"
-
-#define INLINE __attribute__((always_inline)) inline
-/* GCC leaves small arrays in memory unless every loop over them is unrolled. */
-#if defined(__clang__)
-#define UNROLL _Pragma("clang loop unroll(full)")
-#else
-#define UNROLL _Pragma("GCC unroll 16")
-#endif
-
-#define PANEL (VECS * LANES)
-#define DEPTH 384 /* rows of a panel between which a tile's sums are written: a piece stays in L2 */
-#define LOG2_E 1.44269504F
-#define WHOLE 12582912.0F /* 1.5 · 2^23: what is added to it is rounded to a whole number */
-
-/* One tile: c[rows][vecs · LANES] = start + a · b, where a piece of b has `depth` rows. */
-struct tile {
-    const float *a;
-    size_t a_stride;
-    const float *b;
-    size_t b_stride;
-    size_t depth;
-    float *c;
-    size_t c_stride;
-    const float *start; /* the same for all rows, or NULL: what is in c */
-};
-
-TARGET static INLINE void multiply_tile(const struct tile *t, const size_t rows, const size_t vecs)
-{
-    vec sums[ROWS][VECS];
-    UNROLL
-    for (size_t i = 0; i < rows; i++) {
-        UNROLL
-        for (size_t j = 0; j < vecs; j++) {
-            sums[i][j] = v_load(t->start != NULL ? t->start + j * LANES
-                                                 : t->c + i * t->c_stride + j * LANES);
-        }
-    }
-    const float *a = t->a;
-    const float *b = t->b;
-    const size_t a_stride = t->a_stride;
-    const size_t b_stride = t->b_stride;
-    for (size_t k = 0; k < t->depth; k++) {
-        vec column[VECS];
-        UNROLL
-        for (size_t j = 0; j < vecs; j++) {
-            column[j] = v_load(b + j * LANES);
-        }
-        UNROLL
-        for (size_t i = 0; i < rows; i++) {
-            const vec x = v_set(a[i * a_stride]);
-            UNROLL
-            for (size_t j = 0; j < vecs; j++) {
-                sums[i][j] = v_fma(x, column[j], sums[i][j]);
-            }
-        }
-        a++;
-        b += b_stride;
-    }
-    UNROLL
-    for (size_t i = 0; i < rows; i++) {
-        UNROLL
-        for (size_t j = 0; j < vecs; j++) {
-            v_store(t->c + i * t->c_stride + j * LANES, sums[i][j]);
-        }
-    }
-}
-
-/* A function for each size, so that the sums are registers. */
-#define TILE(rows, vecs)                                                                           \
-    TARGET static void tile_##rows##_##vecs(const struct tile *t)                                  \
-    {                                                                                              \
-        multiply_tile(t, (rows) <= ROWS ? (rows) : ROWS, (vecs) <= VECS ? (vecs) : VECS);          \
-    }
-#define TILES(rows) TILE(rows, 1) TILE(rows, 2) TILE(rows, 3)
-TILES(1)
-TILES(2)
-TILES(3)
-TILES(4)
-TILES(5)
-TILES(6)
-TILES(7)
-TILES(8)
-#define TILE_NAMES(rows)                                                                           \
-    {                                                                                              \
-        tile_##rows##_1, tile_##rows##_2, tile_##rows##_3                                          \
-    }
-static void (*const TILE_OF[8][3])(const struct tile *) = {
-    TILE_NAMES(1), TILE_NAMES(2), TILE_NAMES(3), TILE_NAMES(4),
-    TILE_NAMES(5), TILE_NAMES(6), TILE_NAMES(7), TILE_NAMES(8),
-};
-
-/* `rows` rows in as few tiles as can be, all of about the same height: a tile of one row would wait
- * for each of its additions. How a row is summed does not depend on its tile. */
-static size_t tile_height(size_t rows)
-{
-    const size_t tiles = (rows + ROWS - 1) / ROWS;
-    return (rows + tiles - 1) / tiles;
-}
-
-/* All rows through a piece of a panel. t: as for the first tile. */
-static void multiply_rows(struct tile t, size_t rows, size_t vecs)
-{
-    const size_t height = tile_height(rows);
-    for (size_t row = 0; row < rows; row += height) {
-        const size_t here = rows - row < height ? rows - row : height;
-        TILE_OF[here - 1][vecs - 1](&t);
-        t.a += here * t.a_stride;
-        t.c += here * t.c_stride;
-    }
-}
-
-/* ---- Functions of single numbers ------------------------------------------------------------- */
-
-/* 2^x for x ≤ 127; 0 from −127 down. */
-TARGET static INLINE vec v_exp2(vec x)
-{
-    x = v_max(x, v_set(-127.0F));
-    const vec shifted = v_add(x, v_set(WHOLE));
-    const vec f = v_sub(x, v_sub(shifted, v_set(WHOLE)));
-    vec p = v_set(0.00132764725F);
-    p = v_fma(p, f, v_set(0.00967554189F));
-    p = v_fma(p, f, v_set(0.0555071309F));
-    p = v_fma(p, f, v_set(0.240221202F));
-    p = v_fma(p, f, v_set(0.693146944F));
-    p = v_fma(p, f, v_set(1.00000012F));
-    return v_mul(p, v_power(shifted));
-}
-
-/* x · Φ(x): Φ(x) − 1/2 as x · P(x²) / Q(x²), fitted in the largest error up to 5.6, where it is 1. */
-TARGET static INLINE vec v_gelu(vec x)
-{
-    const vec z = v_min(v_max(x, v_set(-5.6F)), v_set(5.6F));
-    const vec t = v_mul(z, z);
-    vec p = v_set(1.08023368e-10F);
-    p = v_fma(p, t, v_set(-2.19977156e-08F));
-    p = v_fma(p, t, v_set(3.36189578e-06F));
-    p = v_fma(p, t, v_set(0.00018249196F));
-    p = v_fma(p, t, v_set(0.00458770245F));
-    p = v_fma(p, t, v_set(0.0371147729F));
-    p = v_fma(p, t, v_set(0.398942113F));
-    vec q = v_set(6.6256398e-05F);
-    q = v_fma(q, t, v_set(0.00190161192F));
-    q = v_fma(q, t, v_set(0.0297873095F));
-    q = v_fma(q, t, v_set(0.25969705F));
-    q = v_fma(q, t, v_set(1.0F));
-    return v_mul(x, v_add(v_div(v_mul(z, p), q), v_set(0.5F)));
-}
-
-/* x/2 · (1 + tanh u) = x / (1 + e^(−2u)), u = √(2/π) · (x + 0.044715 x³) */
-TARGET static INLINE vec v_gelu_tanh(vec x)
-{
-    const vec u = v_mul(x, v_fma(v_mul(x, x), v_set(0.044715F), v_set(1.0F)));
-    const vec power = v_exp2(v_min(v_mul(u, v_set(-2.0F * 0.797884561F * LOG2_E)), v_set(126.0F)));
-    return v_div(x, v_add(v_set(1.0F), power));
-}
-
-TARGET static void apply_after(enum embed__after after, float *c, size_t c_stride, size_t rows,
-                               size_t width)
-{
-    for (size_t i = 0; i < rows && after != EMBED__AS_IT_IS; i++) {
-        float *row = c + i * c_stride;
-        for (size_t j = 0; j < width; j += LANES) {
-            const vec x = v_load(row + j);
-            v_store(row + j, after == EMBED__THEN_GELU        ? v_gelu(x)
-                             : after == EMBED__THEN_GELU_TANH ? v_gelu_tanh(x)
-                                                              : v_max(x, v_zero()));
-        }
-    }
-}
-
-/* ---- Products -------------------------------------------------------------------------------- */
-
-static size_t packed_bytes(size_t out, size_t in)
-{
-    return embed__panels_bytes(out, in, PANEL);
-}
-
-static void pack(const float *weight, size_t out, size_t in, void *packed)
-{
-    embed__pack_panels(weight, out, in, PANEL, packed);
-}
-
-static size_t linear_bytes(size_t rows, size_t in)
-{
-    (void)rows;
-    (void)in;
-    return 0;
-}
-
-static void linear(const struct embed__product *p)
-{
-    const struct embed__matrix *m = p->matrix;
-    for (size_t first = 0; first < m->out; first += PANEL) {
-        const size_t width = m->out - first < PANEL ? m->out - first : PANEL;
-        const float *panel = (const float *)m->packed + first * m->in;
-        struct tile t = { .a_stride = p->a_stride,
-                          .b_stride = PANEL,
-                          .c = p->c + first,
-                          .c_stride = p->c_stride,
-                          .start = m->bias + first };
-        for (size_t k = 0; k < m->in; k += DEPTH) {
-            t.a = p->a + k;
-            t.b = panel + k * PANEL;
-            t.depth = m->in - k < DEPTH ? m->in - k : DEPTH;
-            multiply_rows(t, p->rows, width / LANES);
-            t.start = NULL;
-        }
-        apply_after(p->after, p->c + first, p->c_stride, p->rows, width);
-    }
-}
+#include "encoder_products.h"
 
 /* ---- Attention -------------------------------------------------------------------------------
  * Head by head: keys are turned into panels and values copied together, then each tile of queries
@@ -251,7 +29,7 @@ static size_t attend_bytes(size_t length, size_t width)
     return (padded * width + length * width + ROWS * padded) * sizeof(float) + 3 * EMBED__ALIGN;
 }
 
-static struct attention_space divide_space(const struct embed__attention *t)
+static struct attention_space divide_attention(const struct embed__attention *t)
 {
     struct attention_space s = { .keys = t->workspace,
                                  .padded = embed__round_up(t->length, LANES) };
@@ -325,7 +103,7 @@ static void attend_tile(const struct embed__attention *t, const struct attention
         scores.b_stride = panel_width(s, first);
         scores.b = s->keys + first * t->width;
         scores.c = s->scores + first;
-        TILE_OF[rows - 1][scores.b_stride / LANES - 1](&scores);
+        run_tile(rows, scores.b_stride / LANES, &scores);
     }
     float sums[ROWS];
     for (size_t i = 0; i < rows; i++) {
@@ -351,7 +129,7 @@ static void attend_tile(const struct embed__attention *t, const struct attention
         const size_t wide = t->width - first < PANEL ? t->width - first : PANEL;
         mix.b = s->values + first;
         mix.c = out + first;
-        TILE_OF[rows - 1][wide / LANES - 1](&mix);
+        run_tile(rows, wide / LANES, &mix);
     }
     for (size_t i = 0; i < rows; i++) {
         scale_row(out + i * t->out_stride, t->width, 1.0F / sums[i]);
@@ -360,7 +138,7 @@ static void attend_tile(const struct embed__attention *t, const struct attention
 
 static void attend(const struct embed__attention *t)
 {
-    const struct attention_space s = divide_space(t);
+    const struct attention_space s = divide_attention(t);
     const size_t height = tile_height(t->length);
     for (size_t h = 0; h < t->heads; h++) {
         gather_head(t, &s, h);

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "embed/encoder_internal.h"
 #include "encoder_env.h"
 #include "test.h"
 
@@ -173,6 +174,15 @@ TEST(encoders_agree_on_long_texts)
     model_free(&model);
 }
 
+static double furthest(const float *a, const float *b, size_t count)
+{
+    double most = 0;
+    for (size_t i = 0; i < count; i++) {
+        most = fmax(most, fabs((double)a[i] - (double)b[i]));
+    }
+    return most;
+}
+
 /* A text has the same bits alone and in any company. */
 static void check_batches(const struct model *model, struct embed__encoder *e)
 {
@@ -191,7 +201,11 @@ static void check_batches(const struct model *model, struct embed__encoder *e)
     embed__encoder_run(e, scratch, ids, offsets, TEXTS, EMBED__MEAN, true, batch);
     for (size_t i = 0; i < TEXTS; i++) {
         embed__encoder_run(e, scratch, ids, offsets + i, 1, EMBED__MEAN, true, alone);
-        EXPECT_BYTES(batch + i * hidden, hidden * sizeof *batch, alone, hidden * sizeof *alone);
+        if (e->kernel->few_rows_differ) {
+            EXPECT(furthest(batch + i * hidden, alone, hidden) < 1e-6);
+        } else {
+            EXPECT_BYTES(batch + i * hidden, hidden * sizeof *batch, alone, hidden * sizeof *alone);
+        }
         if (offsets[i + 1] > offsets[i]) {
             compare(model, e, ids + offsets[i], offsets[i + 1] - offsets[i], EMBED__MEAN, alone);
         }
