@@ -143,6 +143,10 @@ static CURLcode set_request(CURL *easy, const struct loop__request *request)
     }
     if (code == CURLE_OK && request->http2) {
         code = curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
+        if (code == CURLE_OK) {
+            /* Rather wait until it is clear that a connection can be shared than open one each. */
+            code = curl_easy_setopt(easy, CURLOPT_PIPEWAIT, 1L);
+        }
     } else if (code == CURLE_OK) {
         code = curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     }
@@ -426,7 +430,8 @@ static void write_reason(const struct loop__transfer *t, CURLcode code,
     const char *detail = t->error;
     long number = 0;
     if (out->outcome == CX_FETCH_CONNECT || names_host(detail, t->request->peer.host)) {
-        detail = "";
+        /* Of the checks of a certificate only that of its names speaks of the host. */
+        detail = code == CURLE_PEER_FAILED_VERIFICATION ? "it is for another host" : "";
     }
     if (code == CURLE_COULDNT_CONNECT &&
         curl_easy_getinfo(t->easy, CURLINFO_OS_ERRNO, &number) == CURLE_OK && number > 0) {

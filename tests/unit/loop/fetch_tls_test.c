@@ -173,6 +173,7 @@ TEST(tls_certificate_that_is_trusted)
     ask(&w, &u, "quick-other.test", false, &p); /* a name that the certificate does not have */
     EXPECT_INT(p.outcome, CX_FETCH_TLS);
     EXPECT(strstr(p.reason, "quick-other") == NULL);
+    EXPECT(strstr(p.reason, "it is for another host") != NULL);
     world_close(&w);
     tls_stop(&u);
 }
