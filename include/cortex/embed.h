@@ -21,6 +21,7 @@ struct cx_embedder_info {
     /* Hex digest over provider, model, the dimension that is asked for or known, parameters:
      * vectors of two fingerprints never mix. It stays the same when a dimension is learned. */
     char fingerprint[65];
+    size_t memory_bytes; /* of a model that is held here; 0 = there is none */
 };
 
 struct cx_embed_openai_options {
@@ -46,6 +47,34 @@ struct cx_embed_openai_options {
 void cx_embedder_builtin(struct cx_lane *cpu_lane, struct cx_embedder **out);
 enum cx_status cx_embedder_openai(const struct cx_embed_openai_options *options,
                                   struct cx_embedder **out, struct cx_err *err) CX_MUST_CHECK;
+
+/* ---- A model of the hub, run here ----------------------------------------------------------------
+ * A sentence-transformers directory (BERT family, WordPiece): its safetensors, its tokenizer, its
+ * pooling, its prompts. Nothing is downloaded. Several texts are computed at once, at most some 512
+ * tokens in one job, queries before documents. */
+enum cx_embed_precision {
+    CX_EMBED_PRECISION_AUTO, /* the fastest that costs next to nothing on this processor */
+    CX_EMBED_FLOAT32,
+    CX_EMBED_BFLOAT16,
+    CX_EMBED_INT8
+};
+struct cx_embed_huggingface_options {
+    const char *directory;
+    const char *model; /* its name, for info and fingerprint */
+    enum cx_embed_precision precision;
+    const char *kernel;          /* NULL = the best; else one of a name, for tests */
+    const char *query_prompt;    /* what is put in front of a text; NULL = what the model says */
+    const char *document_prompt;
+    struct cx_loop *loop;
+    struct cx_lane *lane;
+    unsigned parallel; /* jobs of one kind that may wait or run at once: the lane's threads */
+};
+/* Blocking, a fraction of a second: at start-up. Loads the model and embeds a first text. NOT_FOUND
+ * (with what belongs where), INVALID (with file and tensor), NOT_CONFIGURED (no such kernel, or not for
+ * this precision). */
+enum cx_status cx_embedder_huggingface(const struct cx_embed_huggingface_options *options,
+                                       struct cx_embedder **out, struct cx_err *err) CX_MUST_CHECK;
+
 /* Needs that nothing is under way. */
 void cx_embedder_free(struct cx_embedder **e);
 void cx_embedder_info(const struct cx_embedder *e, struct cx_embedder_info *out);
@@ -60,6 +89,7 @@ struct cx_embed_result {
      * NULL unless status is CX_OK. */
     float *vectors;
     size_t truncated; /* texts that were longer than the model takes */
+    bool *cut;        /* … and which, one a text; NULL = not known. Lent until on_done returns */
     uint64_t elapsed_ns;
     /* With a failure: not before this the service wants to be asked again; with CX_OK: the same, as
      * its limit is used up. 0 = nothing said. */
@@ -77,6 +107,11 @@ enum cx_status cx_embedder_start(struct cx_embedder *e, enum cx_embed_kind kind,
                                  const char *traceparent, cx_embed_fn on_done, void *ctx,
                                  struct cx_embed_call **out, struct cx_err *err) CX_MUST_CHECK;
 void cx_embed_call_cancel(struct cx_embed_call *call); /* on_done comes all the same */
+
+/* The tokens that a model of this machine makes of texts, as far as it reads them; false for a
+ * provider that does not count itself. Any thread. */
+bool cx_embedder_count_tokens(const struct cx_embedder *e, enum cx_embed_kind kind,
+                              const struct cx_str *texts, size_t count, size_t *out);
 
 /* Blocking, of a local provider; vectors: dimension floats, of length 1 (or all zero for a text
  * with no features). Worker. */

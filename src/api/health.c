@@ -223,6 +223,9 @@ static void render_embedding(struct cx_api *api, struct cx_buf *b)
     cx_json_write_string(cx_str_of(info.provider), b);
     cx_buf_puts(b, ",\"model\":");
     cx_json_write_string(cx_str_of(info.model), b);
+    if (info.memory_bytes > 0) {
+        cx_buf_printf(b, ",\"memory_bytes\":%zu", info.memory_bytes);
+    }
     cx_buf_printf(b, ",\"circuit\":\"%s\"}", cx_circuit_name(embedding_circuit(api)));
 }
 

@@ -189,10 +189,21 @@ static bool read_text(struct embeddings *e, struct cx_reader *r, const json_t *v
     return true;
 }
 
-/* OpenAI's models by their own encoding. What others count is theirs to know: cl100k_base says
- * about how much a text is. */
+static enum cx_embed_kind kind_of(const struct embeddings *e)
+{
+    return e->count <= QUERY_INPUTS_MAX ? CX_EMBED_QUERY : CX_EMBED_DOCUMENT;
+}
+
+/* A model that is run here by its own tokenizer, OpenAI's by their own encoding. What others count
+ * is theirs to know: cl100k_base says about how much a text is. */
 static enum cx_status count_tokens(struct embeddings *e, struct cx_err *err)
 {
+    const enum cx_embed_kind kind = kind_of(e);
+    if (e->api->options.embedder != NULL &&
+        cx_embedder_count_tokens(e->api->options.embedder, kind, e->texts, e->count,
+                                 &e->vectors.tokens)) {
+        return CX_OK;
+    }
     const bool limited = strcmp(e->info.provider, "openai") == 0;
     enum cx_encoding encoding = CX_ENCODING_CL100K;
     (void)cx_encoding_of_model(cx_str_of(e->info.model), &encoding);
@@ -284,12 +295,10 @@ static void cancel_embed(void *op);
 static enum cx_step_result embeddings_embed(struct cx_exchange *x)
 {
     struct embeddings *e = cx_exchange_state(x);
-    const enum cx_embed_kind kind =
-        e->count <= QUERY_INPUTS_MAX ? CX_EMBED_QUERY : CX_EMBED_DOCUMENT;
     struct cx_err err = { "" };
-    const enum cx_status status =
-        cx_embedder_start(e->api->options.embedder, kind, e->texts, e->count, api__embed_ms(x),
-                          cx_exchange_traceparent(x), on_embedded, x, &e->call, &err);
+    const enum cx_status status = cx_embedder_start(
+        e->api->options.embedder, kind_of(e), e->texts, e->count, api__embed_ms(x),
+        cx_exchange_traceparent(x), on_embedded, x, &e->call, &err);
     if (status != CX_OK) {
         return cx_exchange_fail(x, status, "%s",
                                 err.text[0] != '\0' ? err.text : cx_status_text(status));

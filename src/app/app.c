@@ -152,7 +152,7 @@ static enum cx_status make_rooms(struct app *app, struct cx_err *err)
     return status;
 }
 
-static unsigned cpu_threads(const struct cx_config *config)
+unsigned app__cpu_threads(const struct cx_config *config)
 {
     if (config->lanes_cpu_threads > 0) {
         return config->lanes_cpu_threads;
@@ -171,7 +171,7 @@ static enum cx_status make_loop(struct app *app, struct cx_err *err)
                                           .running = c->lanes_read_threads,
                                           .waiting = c->lanes_read_waiting };
     const struct cx_lane_options cpu = { .name = "cpu",
-                                         .running = cpu_threads(c),
+                                         .running = app__cpu_threads(c),
                                          .waiting = c->lanes_cpu_waiting,
                                          .background = true };
     const enum cx_status status =
@@ -212,7 +212,7 @@ static enum cx_status make_store(struct app *app, struct cx_err *err)
      * for one. */
     const struct cx_store_options options = {
         .path = app->config->data_database,
-        .readers = app->config->lanes_read_threads + cpu_threads(app->config),
+        .readers = app->config->lanes_read_threads + app__cpu_threads(app->config),
         .migrations = migrations,
         .migration_count = count,
     };

@@ -51,6 +51,9 @@ static inline struct cx_http_rate app__rate(const struct cx_config *config)
                                   .buckets_max = config->rate_buckets };
 }
 
+/* Threads of the cpu lane. */
+unsigned app__cpu_threads(const struct cx_config *config);
+
 /* embedding.c. Leaves app->embedder NULL where there is no vector store. */
 enum cx_status app__make_embedder(struct app *app, struct cx_err *err);
 /* Tokens of a text in cl100k_base, for snapshots. Any thread. */

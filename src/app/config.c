@@ -18,6 +18,7 @@
 #define TOKENS_MAX 1024
 #define WARNINGS_MAX 64
 #define DEFAULT_OPENAI_MODEL "text-embedding-3-small"
+#define DEFAULT_HUGGINGFACE_MODEL "all-MiniLM-L6-v2"
 
 static void set_defaults(struct cx_config *config);
 static enum cx_status read_file(struct cx_config *config, const struct app__cli *cli,
@@ -77,7 +78,10 @@ enum cx_status app__config_load(const struct app__cli *cli, char **environment,
     }
     if (status == CX_OK && config->embedding_provider != APP__PROVIDER_BUILTIN &&
         config->embedding_model == NULL) {
-        config->embedding_model = copy_text(config, DEFAULT_OPENAI_MODEL);
+        config->embedding_model =
+            copy_text(config, config->embedding_provider == APP__PROVIDER_HUGGINGFACE
+                                  ? DEFAULT_HUGGINGFACE_MODEL
+                                  : DEFAULT_OPENAI_MODEL);
     }
     config->http_listen_is_default = listens_by_default(config);
     if (status == CX_OK) {
@@ -297,6 +301,11 @@ static enum cx_status resolve_data(struct cx_config *config, char *const *enviro
         config->data_database =
             cx_arena_printf(&config->arena, "%s/%s", config->data_dir, config->data_database);
         CX_CHECK(config->data_database != NULL);
+    }
+    if (config->embedding_models_dir[0] != '/') {
+        config->embedding_models_dir = cx_arena_printf(&config->arena, "%s/%s", config->data_dir,
+                                                       config->embedding_models_dir);
+        CX_CHECK(config->embedding_models_dir != NULL);
     }
     return CX_OK;
 }

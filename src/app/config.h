@@ -16,12 +16,17 @@
 #include "cortex/http.h"
 
 /* Numbers of the choices of WORD keys, where no public header has them (config.def lists the words in
- * this order). log_level, log_format and search_default_mode are numbers of enum cx_log_level,
- * cx_log_format and cx_search_mode. */
+ * this order). log_level, log_format, search_default_mode and embedding_precision are numbers of enum
+ * cx_log_level, cx_log_format, cx_search_mode and cx_embed_precision. */
 enum app__check_host { APP__CHECK_HOST_AUTO, APP__CHECK_HOST_YES };
 enum app__trace { APP__TRACE_NONE, APP__TRACE_EXCHANGE };
 enum app__backend { APP__BACKEND_LOCAL, APP__BACKEND_NONE };
-enum app__provider { APP__PROVIDER_BUILTIN, APP__PROVIDER_OPENAI, APP__PROVIDER_AZURE };
+enum app__provider {
+    APP__PROVIDER_BUILTIN,
+    APP__PROVIDER_OPENAI,
+    APP__PROVIDER_AZURE,
+    APP__PROVIDER_HUGGINGFACE
+};
 
 enum app__key_id {
 #define CX_SECTION(section, help)

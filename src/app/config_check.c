@@ -56,7 +56,7 @@ static enum cx_status check_embedding(const struct cx_config *config, struct cx_
     }
     if (!openai && !azure && config->embedding_dimensions != 0) {
         return fail_key(config, APP__KEY_embedding_dimensions, err,
-                        "is for embedding.provider = openai; builtin has one dimension only");
+                        "is for embedding.provider = openai; other models have one dimension only");
     }
     if (config->embedding_api_key != NULL && strpbrk(config->embedding_api_key, "\r\n") != NULL) {
         return fail_key(config, APP__KEY_embedding_api_key, err, "must be one line");

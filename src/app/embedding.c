@@ -7,12 +7,16 @@
 #include "app/app_internal.h"
 
 #include <string.h>
+#include <unistd.h>
 
 #include "cortex/context.h"
 
 #define DEFAULT_OPENAI_MODEL "text-embedding-3-small"
 
 static enum cx_status make_openai(struct app *app, struct cx_embedder **out, struct cx_err *err);
+static enum cx_status make_huggingface(struct app *app, struct cx_embedder **out,
+                                       struct cx_err *err);
+static enum cx_status make_provider(struct app *app, struct cx_embedder **out, struct cx_err *err);
 static void set_limits(const struct cx_config *config, struct cx_batcher_options *options);
 static size_t count_tokens(void *ctx, struct cx_str text);
 static size_t cut_tokens(void *ctx, struct cx_str text, size_t max_tokens);
@@ -24,18 +28,18 @@ enum cx_status app__make_embedder(struct app *app, struct cx_err *err)
     if (c->vector_backend == APP__BACKEND_NONE) {
         return CX_OK;
     }
-    const bool remote = c->embedding_provider != APP__PROVIDER_BUILTIN;
+    const bool remote = c->embedding_provider == APP__PROVIDER_OPENAI ||
+                        c->embedding_provider == APP__PROVIDER_AZURE;
     struct cx_embedder *provider = NULL;
-    if (remote) {
-        const enum cx_status made = make_openai(app, &provider, err);
-        if (made != CX_OK) {
-            return made;
-        }
-    } else {
-        cx_embedder_builtin(app->cpu_lane, &provider);
+    const enum cx_status made = make_provider(app, &provider, err);
+    if (made != CX_OK) {
+        return made;
     }
     struct cx_batcher_options options;
     cx_batcher_defaults(remote, &options);
+    if (c->embedding_provider == APP__PROVIDER_HUGGINGFACE) {
+        options.cache_memory_bytes = c->embedding_cache_bytes;
+    }
     options.loop = app->loop;
     options.inner = provider;
     options.cpu_lane = app->cpu_lane;
@@ -54,6 +58,58 @@ enum cx_status app__make_embedder(struct app *app, struct cx_err *err)
         cx_embedder_free(&provider);
     }
     return status;
+}
+
+static enum cx_status make_provider(struct app *app, struct cx_embedder **out, struct cx_err *err)
+{
+    switch ((enum app__provider)app->config->embedding_provider) {
+    case APP__PROVIDER_OPENAI:
+    case APP__PROVIDER_AZURE:
+        return make_openai(app, out, err);
+    case APP__PROVIDER_HUGGINGFACE:
+        return make_huggingface(app, out, err);
+    case APP__PROVIDER_BUILTIN:
+        break;
+    }
+    cx_embedder_builtin(app->cpu_lane, out);
+    return CX_OK;
+}
+
+/* "all-MiniLM-L6-v2", or as the hub names it, "sentence-transformers/all-MiniLM-L6-v2": the folder
+ * may have either name. A path's last part is the model's name, so that it may move. */
+static enum cx_status make_huggingface(struct app *app, struct cx_embedder **out,
+                                       struct cx_err *err)
+{
+    const struct cx_config *c = app->config;
+    const char *slash = strrchr(c->embedding_model, '/');
+    const char *name = slash != NULL && slash[1] != '\0' ? slash + 1 : c->embedding_model;
+    struct cx_buf directory;
+    cx_buf_init(&directory, 16384);
+    if (c->embedding_model[0] == '/') {
+        cx_buf_puts(&directory, c->embedding_model);
+    } else {
+        cx_buf_printf(&directory, "%s/%s", c->embedding_models_dir, c->embedding_model);
+        if (name != c->embedding_model && access(directory.data, F_OK) != 0) {
+            cx_buf_clear(&directory);
+            cx_buf_printf(&directory, "%s/%s", c->embedding_models_dir, name);
+        }
+    }
+    CX_CHECK(!directory.failed);
+    const struct cx_embed_huggingface_options options = {
+        .directory = directory.data,
+        .model = name,
+        .precision = (enum cx_embed_precision)c->embedding_precision,
+        .kernel = c->embedding_kernel,
+        .query_prompt = c->embedding_query_prompt,
+        .document_prompt = c->embedding_document_prompt,
+        .loop = app->loop,
+        .lane = app->cpu_lane,
+        .parallel = app__cpu_threads(c),
+    };
+    struct cx_err why = { "" };
+    const enum cx_status status = cx_embedder_huggingface(&options, out, &why);
+    cx_buf_free(&directory);
+    return status == CX_OK ? CX_OK : cx_err_set(err, status, "embedding.model: %s", why.text);
 }
 
 static enum cx_status make_openai(struct app *app, struct cx_embedder **out, struct cx_err *err)

@@ -73,6 +73,7 @@ enum cx_status cx_embedder_batched(const struct cx_batcher_options *options,
     b->base.model = cx_strdup(b->inner->model);
     b->base.dimension = b->inner->dimension;
     memcpy(b->base.fingerprint, b->inner->fingerprint, sizeof b->base.fingerprint);
+    b->base.memory_bytes = b->inner->memory_bytes;
     cx_random_init(&b->random);
     cx_random_bytes(b->key, sizeof b->key);
     size_t buckets = 64;
@@ -133,6 +134,11 @@ static void make_caches(struct embed__batcher *b)
                                                   .delay_ms = 100 };
         embed__disk_new(&disk, &b->disk);
     }
+}
+
+const struct cx_embedder *embed__provider_of(const struct cx_embedder *e)
+{
+    return e->ops == &OPS ? ((const struct embed__batcher *)e)->inner : e;
 }
 
 void cx_embedder_circuit(const struct cx_embedder *e, struct cx_circuit_info *out)

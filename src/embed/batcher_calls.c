@@ -32,7 +32,7 @@ static void send_batch(struct embed__batch *batch, uint64_t now);
 static uint64_t last_deadline_ms(const struct embed__batch *batch);
 static void on_call_done(void *ctx, struct cx_embed_result *result);
 static void take_answer(struct embed__batch *batch, struct cx_embed_result *result);
-static void mark_truncated(struct embed__batch *batch, size_t truncated);
+static void mark_truncated(struct embed__batch *batch, const struct cx_embed_result *result);
 static int by_length(const void *a, const void *b);
 static void note_rows(struct embed__batch *batch);
 static void keep_rows(struct embed__batch *batch, float *vectors);
@@ -344,7 +344,7 @@ static void take_answer(struct embed__batch *batch, struct cx_embed_result *resu
     batch->dimension = result->dimension;
     embed__batch_move(batch, BATCH_DELIVERING);
     batch->held = true;
-    mark_truncated(batch, result->truncated);
+    mark_truncated(batch, result);
     if (b->disk != NULL) {
         note_rows(batch);
     }
@@ -355,17 +355,23 @@ static void take_answer(struct embed__batch *batch, struct cx_embed_result *resu
     }
 }
 
-/* A provider says how many texts it cut, not which: of several it must have been the longest. */
-static void mark_truncated(struct embed__batch *batch, size_t truncated)
+/* A provider that says how many texts it cut and not which: it must have been the longest. */
+static void mark_truncated(struct embed__batch *batch, const struct cx_embed_result *result)
 {
-    if (truncated == 0) {
+    if (result->truncated == 0) {
+        return;
+    }
+    for (size_t i = 0; result->cut != NULL && i < batch->count; i++) {
+        batch->texts[i]->truncated = batch->texts[i]->truncated || result->cut[i];
+    }
+    if (result->cut != NULL) {
         return;
     }
     struct embed__text **sorted =
         cx_realloc_array(NULL, batch->count, sizeof(struct embed__text *));
     memcpy(sorted, batch->texts, batch->count * sizeof(struct embed__text *));
     qsort(sorted, batch->count, sizeof(struct embed__text *), by_length);
-    for (size_t i = 0; i < batch->count && i < truncated; i++) {
+    for (size_t i = 0; i < batch->count && i < result->truncated; i++) {
         sorted[i]->truncated = true;
     }
     free(sorted);

@@ -51,6 +51,7 @@ void cx_embedder_info(const struct cx_embedder *e, struct cx_embedder_info *out)
     out->model = e->model;
     out->dimension = e->dimension;
     memcpy(out->fingerprint, e->fingerprint, sizeof out->fingerprint);
+    out->memory_bytes = e->memory_bytes;
 }
 
 enum cx_status cx_embedder_start(struct cx_embedder *e, enum cx_embed_kind kind,
@@ -102,6 +103,7 @@ void embed__finish(struct cx_embed_call *call)
     struct cx_embedder *e = call->embedder;
     struct cx_embed_result result = call->result;
     call->result.vectors = NULL;
+    call->result.cut = NULL;
     const cx_embed_fn on_done = call->on_done;
     void *ctx = call->ctx;
     result.elapsed_ns = cx_clock_mono_ns() - call->started_ns;
@@ -118,6 +120,7 @@ void embed__finish(struct cx_embed_call *call)
     free_call(call);
     e->active--;
     on_done(ctx, &result);
+    free(result.cut);
 }
 
 void embed__fail(struct cx_embed_call *call, enum cx_status status, const char *text)
@@ -125,6 +128,17 @@ void embed__fail(struct cx_embed_call *call, enum cx_status status, const char *
     call->result.status =
         cx_err_set(&call->result.err, status, "%s", text != NULL ? text : cx_status_text(status));
     embed__finish(call);
+}
+
+bool cx_embedder_count_tokens(const struct cx_embedder *e, enum cx_embed_kind kind,
+                              const struct cx_str *texts, size_t count, size_t *out)
+{
+    const struct cx_embedder *provider = embed__provider_of(e);
+    if (provider->ops->count_tokens == NULL) {
+        return false;
+    }
+    *out = provider->ops->count_tokens(provider, kind, texts, count);
+    return true;
 }
 
 uint64_t embed__time_left_ms(const struct cx_embed_call *call)
@@ -153,5 +167,6 @@ static void free_call(struct cx_embed_call *call)
         call->embedder->ops->release_call(call);
     }
     free(call->result.vectors);
+    free(call->result.cut);
     free(call);
 }

@@ -20,6 +20,9 @@ struct embed__ops {
     enum cx_status (*start)(struct cx_embed_call *call, struct cx_err *err);
     void (*cancel)(struct cx_embed_call *call);
     void (*release_call)(struct cx_embed_call *call); /* what it holds; NULL = nothing */
+    /* NULL = it does not count. Any thread. */
+    size_t (*count_tokens)(const struct cx_embedder *e, enum cx_embed_kind kind,
+                           const struct cx_str *texts, size_t count);
     void (*free)(struct cx_embedder *e);
 };
 
@@ -29,6 +32,7 @@ struct cx_embedder {
     char *model;
     unsigned dimension;
     char fingerprint[65];
+    size_t memory_bytes;
     size_t active; /* calls under way */
     struct cx_series *texts_ok;
     struct cx_series *texts_failed;
@@ -56,6 +60,8 @@ void embed__init(struct cx_embedder *e, const struct embed__ops *ops, const char
 void embed__finish(struct cx_embed_call *call);
 /* The same with this status; text may be NULL for the status's own. */
 void embed__fail(struct cx_embed_call *call, enum cx_status status, const char *text);
+/* Behind a batcher, the provider; else itself. */
+const struct cx_embedder *embed__provider_of(const struct cx_embedder *e);
 /* Milliseconds to the deadline, 0 when it is over. */
 uint64_t embed__time_left_ms(const struct cx_embed_call *call);
 

@@ -406,7 +406,8 @@ enum cx_status embed__tensors_read(const struct embed__tensors *t, const char *n
     if (status != CX_OK) {
         return status;
     }
-    if (tensor.rank != rank || memcmp(tensor.shape, shape, rank * sizeof *shape) != 0) {
+    if (tensor.rank != rank ||
+        (rank > 0 && memcmp(tensor.shape, shape, rank * sizeof *shape) != 0)) {
         char has[128];
         char wanted[128];
         write_shape(tensor.shape, tensor.rank, has);

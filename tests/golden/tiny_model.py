@@ -5,6 +5,7 @@ library: every weight is made from a seed, so that all who run it get the same f
 
     tiny_model.py FOLDER [--dtype F32|F16|BF16] [--shards N] [--pooling mean|cls|max] [--family bert|mpnet]
                          [--prefix TEXT] [--vocab] [--prompts] [--seed N]
+    tiny_model.py FOLDER --variants tiny_vectors.json     one of each in FOLDER/0, FOLDER/1 …
 
 It has learned nothing: texts that share words come to lie close to each other, and that is all.
 """
@@ -146,7 +147,7 @@ def write_safetensors(path, named, dtype):
 
 
 def write(folder, dtype="F32", shards=1, pooling="mean", family="bert", prefix="", vocab=False, prompts=False, seed=1):
-    folder = pathlib.Path(folder)
+    folder, seed, shards = pathlib.Path(folder), int(seed), int(shards)
     (folder / "1_Pooling").mkdir(parents=True, exist_ok=True)
 
     def put(name, value):
@@ -200,7 +201,14 @@ def main():
     parser.add_argument("--vocab", action="store_true")
     parser.add_argument("--prompts", action="store_true")
     parser.add_argument("--seed", type=int, default=1)
-    write(**vars(parser.parse_args()))
+    parser.add_argument("--variants")
+    options = vars(parser.parse_args())
+    variants = options.pop("variants")
+    if variants is None:
+        write(**options)
+        return
+    for i, variant in enumerate(json.loads(pathlib.Path(variants).read_text())["variants"]):
+        write(pathlib.Path(options["folder"]) / str(i), **variant["options"])
 
 
 if __name__ == "__main__":

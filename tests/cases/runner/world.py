@@ -4,10 +4,15 @@ the transcript of all that happened. What the steps mean stands in the *_steps f
 
 import hashlib
 import os
+import pathlib
 import re
 import secrets
+import sys
 import threading
 import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "golden"))
+import tiny_model  # noqa: E402
 
 from . import expect
 from .client_steps import ClientSteps
@@ -189,6 +194,17 @@ class World(DaemonSteps, ClientSteps, ResponseChecks, WatchSteps):
         path = self.dir / rest
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("\n".join(self.fill(t) for _, t in step.block) + "\n", encoding="utf-8")
+
+    def step_model(self, rest, step):
+        """model NAME [OPTION=VALUE …]: a small sentence-transformers model in that folder"""
+        name, *options = rest.split()
+        tiny_model.write(self.dir / name, **dict(option.split("=", 1) for option in options))
+
+    def step_cut(self, rest, step):
+        """cut NAME BYTES: takes so many bytes from the end of a file"""
+        name, count = rest.split()
+        path = self.dir / name
+        path.write_bytes(path.read_bytes()[: -int(count)])
 
     def step_remove(self, rest, step):
         (self.dir / rest).unlink()

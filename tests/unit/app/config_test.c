@@ -62,7 +62,8 @@ static const char *good_value(const struct app__key *key, unsigned n)
             { "none|exchange", { "", "exchange", "none", "exchange" } },
             { "local,faiss,memory,chroma|none", { "", "none", "local", "none" } },
             { "semantic|keyword|hybrid", { "", "semantic", "keyword", "semantic" } },
-            { "builtin|openai|azure", { "", "openai", "builtin", "openai" } },
+            { "builtin|openai|azure|huggingface", { "", "openai", "huggingface", "builtin" } },
+            { "auto|float32|bfloat16|int8", { "", "float32", "auto", "int8" } },
         };
         text[0] = '\0';
         for (size_t i = 0; i < CX_ARRAY_LEN(choices); i++) {
@@ -375,8 +376,8 @@ TEST(config_file_errors)
           "AZURE_OPENAI_ENDPOINT) and embedding.api_key_file (or AZURE_OPENAI_API_KEY)" },
         { "[fetch]\nproxy = http://x/?a", "fetch.proxy (cortex.conf:2): must have no ?" },
         { "[embedding]\ndimensions = 3", "embedding.dimensions (cortex.conf:2): is for "
-                                         "embedding.provider = openai; builtin has one "
-                                         "dimension only" },
+                                         "embedding.provider = openai; other models have "
+                                         "one dimension only" },
         { "[fetch]\nproxy = unix:/x", "fetch.proxy (cortex.conf:2): must begin with http:// or "
                                       "https://" },
         { "[http]\nlisten = 0.0.0.0:4949",

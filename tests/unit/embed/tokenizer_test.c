@@ -16,7 +16,8 @@
 static json_t *tokenizer_json(void)
 {
     json_t *json = NULL;
-    CX_CHECK(embed__file_read_json(CORTEX_TINY_MODEL, "tokenizer.json", &json, NULL) == CX_OK);
+    CX_CHECK(embed__file_read_json(CORTEX_TINY_MODELS "/0", "tokenizer.json", &json, NULL) ==
+             CX_OK);
     return json;
 }
 
