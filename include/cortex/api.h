@@ -53,7 +53,8 @@ void cx_api_tool_invoked(void *context, const struct cx_http_invocation *invocat
 void cx_api_set_vector(struct cx_api *api, struct cx_vector_store *vector);
 
 /* Embeds the collections of another model anew, or the one of this name alone; on_done comes when all
- * have their new vectors, or with the reason why that cannot begin. A service that fails is waited for.
+ * have their new vectors, or with the reason why that cannot be. A service that fails is waited for, but
+ * not one that refuses our key.
  * After cx_api_set_vector, once. */
 void cx_api_reembed(struct cx_api *api, const char *name,
                     void (*on_done)(void *ctx, enum cx_status status, const struct cx_err *err),

@@ -189,6 +189,8 @@ extern const struct api__endpoint api__collection_reembed;
 void api__reembed_told(struct cx_api *api, const struct cx_vector *v);
 /* Nothing is being embedded anew, or something is: tells who waits for the end of it. */
 void api__reembed_look(struct cx_api *api);
+/* It will not get better by waiting: who waits for the end of it is told so. */
+void api__reembed_give_up(struct cx_api *api, enum cx_status status, const struct cx_err *err);
 void api__reembed_free(struct cx_api *api);
 
 /* sweep.c: removes what deleted collections have left on the disk; from when the vector store is there

@@ -268,6 +268,9 @@ static void on_switched(void *arg, enum cx_status status)
 {
     struct api__pending *p = arg;
     if (status != CX_OK || p->status != CX_OK) {
+        if (p->status == CX_CONFLICT) {
+            api__reembed_give_up(p->api, p->status, &p->err);
+        }
         fail(p, status != CX_OK ? cx_status_text(status) : p->err.text, 0);
         return;
     }
@@ -377,6 +380,9 @@ static void on_embedded(void *ctx, struct cx_embed_result *result)
     } else if (is_refusal(result->status) || result->input_refused) {
         narrow_down(p, &result->err);
     } else {
+        if (result->status == CX_EMBEDDING_UNAUTHORIZED) {
+            api__reembed_give_up(p->api, result->status, &result->err);
+        }
         fail(p, result->err.text[0] != '\0' ? result->err.text : cx_status_text(result->status),
              result->retry_after_ms);
     }

@@ -190,6 +190,13 @@ static void end_all(struct cx_api *api, enum cx_status status, const struct cx_e
     free(all);
 }
 
+void api__reembed_give_up(struct cx_api *api, enum cx_status status, const struct cx_err *err)
+{
+    if (api->reembed_all != NULL) {
+        end_all(api, status, err);
+    }
+}
+
 void api__reembed_free(struct cx_api *api)
 {
     if (api->reembed_all != NULL) {

@@ -397,6 +397,7 @@ int app__exit_code(enum cx_status status)
     case CX_NOT_FOUND:
         return EX_NOINPUT;
     case CX_UNAUTHORIZED:
+    case CX_EMBEDDING_UNAUTHORIZED:
         return EX_NOPERM;
     case CX_STORAGE_FULL:
         return EX_CANTCREAT;

@@ -23,6 +23,7 @@ static enum cx_status open_all(struct cx_vector_store *store, struct cx_db *db, 
 static enum cx_status open_one(struct cx_vector_store *store, struct cx_db *db, int64_t id,
                                struct cx_str name, struct cx_err *err);
 static size_t place_of(const struct cx_vector_store *store, struct cx_str name, bool *found);
+static int compare(struct cx_str a, struct cx_str b);
 static void insert(struct cx_vector_store *store, size_t at, struct cx_vector *v);
 static void take_out(struct cx_vector_store *store, const struct cx_vector *v);
 
@@ -401,18 +402,25 @@ void vector__store_forget(struct cx_vector *v)
 /* Where it is, or where it belongs. */
 static size_t place_of(const struct cx_vector_store *store, struct cx_str name, bool *found)
 {
-    size_t at = 0;
-    *found = false;
-    for (; at < store->count; at++) {
-        const struct cx_str here = cx_str_of(store->items[at]->name);
-        const size_t len = here.len < name.len ? here.len : name.len;
-        const int order = len > 0 ? memcmp(here.p, name.p, len) : 0;
-        if (order > 0 || (order == 0 && here.len >= name.len)) {
-            *found = order == 0 && here.len == name.len;
-            break;
+    size_t from = 0;
+    size_t to = store->count;
+    while (from < to) {
+        const size_t middle = from + (to - from) / 2;
+        if (compare(cx_str_of(store->items[middle]->name), name) < 0) {
+            from = middle + 1;
+        } else {
+            to = middle;
         }
     }
-    return at;
+    *found = from < store->count && cx_str_eq(cx_str_of(store->items[from]->name), name);
+    return from;
+}
+
+static int compare(struct cx_str a, struct cx_str b)
+{
+    const size_t len = a.len < b.len ? a.len : b.len;
+    const int order = len > 0 ? memcmp(a.p, b.p, len) : 0;
+    return order != 0 ? order : a.len < b.len ? -1 : a.len > b.len ? 1 : 0;
 }
 
 static void insert(struct cx_vector_store *store, size_t at, struct cx_vector *v)
