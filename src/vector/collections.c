@@ -48,6 +48,7 @@ enum cx_status cx_vector_store_open(struct cx_db *db, const struct cx_vector_opt
     store->pending_gauge = cx_metrics_series(CX_M_VECTOR_PENDING, "");
     store->index_bytes_gauge = cx_metrics_series(CX_M_VECTOR_INDEX_BYTES, "");
     store->unready_gauge = cx_metrics_series(CX_M_VECTOR_UNREADY, "");
+    store->stale_gauge = cx_metrics_series(CX_M_VECTOR_STALE, "");
     store->dropped_gauge = cx_metrics_series(CX_M_VECTOR_DROPPED, "");
     const enum cx_status status = open_all(store, db, err);
     if (status != CX_OK) {
@@ -446,9 +447,11 @@ void vector__note_collections(struct cx_vector_store *store)
 {
     size_t count = 0;
     size_t unready = 0;
+    size_t stale = 0;
     CX_CHECK(pthread_mutex_lock(&store->mutex) == 0);
     for (size_t i = 0; i < store->count; i++) {
         count += store->items[i]->life == VECTOR__STORED ? 1 : 0;
+        stale += atomic_load(&store->items[i]->stale) ? 1 : 0;
         unready += vector__status(store->items[i]) != CX_VECTOR_READY ? 1 : 0;
     }
     CX_CHECK(pthread_mutex_unlock(&store->mutex) == 0);
@@ -456,4 +459,5 @@ void vector__note_collections(struct cx_vector_store *store)
     atomic_store_explicit(&store->unready, unready, memory_order_relaxed);
     cx_gauge_set(store->collections_gauge, (double)count);
     cx_gauge_set(store->unready_gauge, (double)unready);
+    cx_gauge_set(store->stale_gauge, (double)stale);
 }

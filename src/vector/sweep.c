@@ -211,6 +211,7 @@ static enum cx_status sweep_stale(struct cx_vector_store *store, struct cx_db *d
         v->stale_at = at;
         if (at == NULL) {
             atomic_store(&v->stale, false);
+            vector__note_collections(store);
             vector__reembed_prepared(v);
         }
         *more = true;

@@ -45,6 +45,7 @@ struct cx_vector_store {
     struct cx_series *index_bytes_gauge;
     struct cx_series *dropped_gauge;
     struct cx_series *unready_gauge;
+    struct cx_series *stale_gauge;
 };
 
 /* Where a collection is in its life. */
