@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #define HOST_MAX 253 /* RFC 1035, in text */
 #define UNIX_PATH_MAX 107
@@ -24,15 +25,18 @@ enum cx_status loop__request_copy(const struct cx_fetch_request *from, struct lo
                                   struct cx_err *err)
 {
     enum cx_status status = CX_OK;
-    *to = (struct loop__request){ .connect_timeout_ms = from->connect_timeout_ms,
-                                  .first_byte_timeout_ms = from->first_byte_timeout_ms,
-                                  .low_speed_bytes = from->low_speed_bytes,
-                                  .low_speed_ms = from->low_speed_ms,
-                                  .timeout_ms = from->timeout_ms,
-                                  .response_max_bytes = from->response_max_bytes,
-                                  .http2 = from->http2,
-                                  .has_body = from->body.p != NULL,
-                                  .body_len = from->body.p != NULL ? from->body.len : 0 };
+    *to =
+        (struct loop__request){ .connect_timeout_ms = from->connect_timeout_ms,
+                                .first_byte_timeout_ms = from->first_byte_timeout_ms,
+                                .low_speed_bytes = from->low_speed_bytes,
+                                .low_speed_ms = from->low_speed_ms,
+                                .timeout_ms = from->timeout_ms,
+                                .response_max_bytes = from->response_max_bytes,
+                                /* Without TLS nothing tells that a connection can be shared before
+                                   * the first answer, and the others would wait for that. */
+                                .http2 = from->http2 && strncasecmp(from->url, "https:", 6) == 0,
+                                .has_body = from->body.p != NULL,
+                                .body_len = from->body.p != NULL ? from->body.len : 0 };
     if (!is_token(cx_str_of(from->method))) {
         return cx_err_set(err, CX_INVALID, "The method of an outgoing request is not a word");
     }
