@@ -10,6 +10,7 @@
 #include "cortex/embed.h"
 #include "cortex/events.h"
 #include "cortex/http.h"
+#include "cortex/inspect.h"
 #include "cortex/loop.h"
 #include "cortex/state.h"
 #include "cortex/store.h"
@@ -24,6 +25,9 @@ struct cx_api_options {
     struct cx_lane *write_lane;
     struct cx_lane *read_lane;
     struct cx_lane *cpu_lane;
+    struct cx_lane *inspect_lane; /* looking into files and foreign databases */
+    const struct cx_files *files;
+    struct cx_services *services;
     struct cx_pack_options pack;
     const char *vector_backend;      /* "local", "none" */
     enum cx_search_mode search_mode; /* where a request names none */

@@ -31,6 +31,7 @@ enum cx_status cx_api_new(const struct cx_api_options *options, struct cx_api **
     api->answers_gauge = cx_metrics_series(CX_M_API_EMBEDDING_ANSWER_BYTES, "");
     cx_token_cache_new(api->options.token_cache_bytes, &api->token_cache);
     api__event_hub_open(api);
+    api__services_start(api);
     api__routes_make(api);
     api__health_start(api);
     *out = api;

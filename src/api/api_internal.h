@@ -102,6 +102,8 @@ void api__routes_make(struct cx_api *api);
 void api__health_start(struct cx_api *api);
 void api__health_stop(struct cx_api *api);
 void api__health_free(struct cx_api *api);
+/* As /healthz says it. */
+bool api__health_well(const struct cx_api *api);
 extern const struct api__endpoint api__healthz, api__ready, api__metrics;
 
 /* snapshot.c */
@@ -134,6 +136,13 @@ extern const struct api__endpoint api__hot_get, api__hot_put, api__hot_delete;
 
 /* hot_space.c */
 extern const struct api__endpoint api__hot_stats, api__hot_keys, api__hot_empty;
+
+/* svc.c */
+void api__services_start(struct cx_api *api);
+extern const struct api__endpoint api__svc_list, api__svc_health;
+
+/* fs.c */
+extern const struct api__endpoint api__fs_list, api__fs_read;
 
 /* event_hub.c */
 void api__event_hub_open(struct cx_api *api);

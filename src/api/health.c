@@ -133,6 +133,11 @@ static bool is_degraded(const struct cx_api *api)
     return !database_well(api) || !loop_well(api) || !embedding_well(api) || !vector_well(api);
 }
 
+bool api__health_well(const struct cx_api *api)
+{
+    return !is_degraded(api);
+}
+
 static void tell_change(struct cx_api *api)
 {
     const bool degraded = is_degraded(api);

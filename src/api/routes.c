@@ -61,6 +61,11 @@ static const struct row map[] = {
     { "POST",   "/vector/collections/{name}/reembed", CX_SCOPE_VECTOR, 0, NO_BODY, &api__collection_reembed },
     { "GET",    "/vector/stats",              CX_SCOPE_VECTOR,  0,     NO_BODY,   &api__vector_stats },
 
+    { "GET",    "/svc/list",                  CX_SCOPE_SERVICES, 0,    NO_BODY,   &api__svc_list },
+    { "GET",    "/svc/health",                CX_SCOPE_SERVICES, 0,    NO_BODY,   &api__svc_health },
+    { "GET",    "/fs/list",                   CX_SCOPE_FILESYSTEM, 0,  NO_BODY,   &api__fs_list },
+    { "GET",    "/fs/read_text",              CX_SCOPE_FILESYSTEM, 0,  NO_BODY,   &api__fs_read },
+
     { "GET",    "/events/stream",             CX_SCOPE_STATE,   0,     NO_BODY,   &api__event_stream },
     { "GET",    "/events",                    CX_SCOPE_STATE,   LONG_POLL, NO_BODY,   &api__event_poll },
 

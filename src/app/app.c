@@ -142,7 +142,7 @@ static enum cx_status open_vector(struct app *app, struct cx_err *err);
 static enum cx_status make_rooms(struct app *app, struct cx_err *err)
 {
     static enum cx_status (*const makers[])(struct app *, struct cx_err *) = {
-        make_loop, make_store,      app__make_embedder, make_api,
+        make_loop, make_store,      app__make_embedder, app__make_inspect, make_api,
         make_http, app__life_start, open_vector,
     };
     enum cx_status status = app__notify_new(environ, &app->notify, err);
@@ -174,14 +174,19 @@ static enum cx_status make_loop(struct app *app, struct cx_err *err)
                                          .running = app__cpu_threads(c),
                                          .waiting = c->lanes_cpu_waiting,
                                          .background = true };
-    const enum cx_status status =
-        cx_loop_new(write.running + read.running + cpu.running, &app->loop, err);
+    const struct cx_lane_options inspect = { .name = "inspect",
+                                             .running = c->lanes_inspect_threads,
+                                             .waiting = c->lanes_inspect_waiting,
+                                             .background = true };
+    const enum cx_status status = cx_loop_new(
+        write.running + read.running + cpu.running + inspect.running, &app->loop, err);
     if (status != CX_OK) {
         return status;
     }
     cx_lane_new(app->loop, &write, &app->write_lane);
     cx_lane_new(app->loop, &read, &app->read_lane);
     cx_lane_new(app->loop, &cpu, &app->cpu_lane);
+    cx_lane_new(app->loop, &inspect, &app->inspect_lane);
     const struct cx_events_options events = { .ring_entries = c->events_ring_entries,
                                               .ring_bytes = c->events_ring_bytes };
     cx_events_new(&events, &app->events);
@@ -237,6 +242,9 @@ static enum cx_status make_api(struct app *app, struct cx_err *err)
         .write_lane = app->write_lane,
         .read_lane = app->read_lane,
         .cpu_lane = app->cpu_lane,
+        .inspect_lane = app->inspect_lane,
+        .files = app->files,
+        .services = app->services,
         .pack = { .signing_key = cx_str_of(c->state_signing_key),
                   .ttl_seconds = (int64_t)(c->state_default_ttl_ms / 1000),
                   .size_cap = c->state_context_size_cap,
@@ -491,6 +499,7 @@ static void end_rooms(struct app *app)
         cx_http_free(&app->http);
     }
     cx_api_free(&app->api);
+    app__end_inspect(app);
     cx_vector_store_free(&app->vector);
     cx_embedder_free(&app->embedder);
     if (app->fetch != NULL) {
@@ -501,6 +510,7 @@ static void end_rooms(struct app *app)
     }
     if (app->cpu_lane != NULL) {
         cx_lane_free(&app->cpu_lane);
+        cx_lane_free(&app->inspect_lane);
         cx_lane_free(&app->read_lane);
         cx_lane_free(&app->write_lane);
     }

@@ -24,11 +24,14 @@ struct app {
     struct cx_lane *write_lane;
     struct cx_lane *read_lane;
     struct cx_lane *cpu_lane;
+    struct cx_lane *inspect_lane;
     struct cx_store *store;
     struct cx_events *events;
     struct cx_fetch *fetch;
     struct cx_embedder *embedder;
     struct cx_vector_store *vector;
+    struct cx_files *files;
+    struct cx_services *services;
     struct cx_api *api;
     struct cx_http *http;
     struct app__notify *notify;
@@ -58,6 +61,11 @@ unsigned app__cpu_threads(const struct cx_config *config);
 enum cx_status app__make_embedder(struct app *app, struct cx_err *err);
 /* Tokens of a text in cl100k_base, for snapshots. Any thread. */
 bool app__count_tokens(void *ctx, struct cx_str text, int64_t *out);
+
+/* inspecting.c: what the configuration lets agents look into. */
+enum cx_status app__make_inspect(struct app *app, struct cx_err *err);
+void app__stop_inspect(struct app *app); /* begins no more probes */
+void app__end_inspect(struct app *app);
 
 /* life.c: from listening to the end of the loop. Loop thread. */
 enum cx_status app__life_start(struct app *app, struct cx_err *err);

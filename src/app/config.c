@@ -416,6 +416,11 @@ void app__config_compare(const struct cx_config *running, const struct cx_config
     if (!same) {
         on_change(ctx, "token", true);
     }
+    for (unsigned kind = 0; kind < APP__NAMED_KIND_COUNT; kind++) {
+        if (!app__named_same(running, fresh, (enum app__named_kind)kind)) {
+            on_change(ctx, app__named_sections[kind].name, false);
+        }
+    }
 }
 
 void app__config_adopt(struct cx_config *running, struct cx_config *fresh)
@@ -466,6 +471,7 @@ void app__config_free(struct cx_config **config)
     }
     free(c->warnings);
     free(c->tokens);
+    free(c->named);
     cx_arena_free(&c->arena);
     cx_arena_free(&c->token_arena);
     free(c);

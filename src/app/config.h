@@ -60,6 +60,38 @@ struct app__token {
     struct app__origin origin;
 };
 
+/* A section that has a name; config_named.def says which keys each kind has. Text is NULL where it is
+ * empty. */
+enum app__named_kind {
+#define APP_NAMED(section, help) APP__NAMED_##section,
+#define APP_NAMED_KEY(...)
+#include "app/config_named.def"
+#undef APP_NAMED
+#undef APP_NAMED_KEY
+    APP__NAMED_KIND_COUNT
+};
+enum app__engine { APP__ENGINE_SQLITE, APP__ENGINE_POSTGRESQL };
+struct app__named {
+    enum app__named_kind kind;
+    unsigned line; /* of the file */
+    const char *name;
+    const char *path;
+    unsigned engine; /* of enum app__engine */
+    const char *dsn_env;
+    const char *dsn_file;
+    unsigned timeout_ms;
+    bool hidden;
+    const char *const *exclude;
+    const char *url;
+    const char *service_kind;
+    unsigned interval_ms;
+    unsigned probe_timeout_ms;
+    unsigned expect;
+    const char *version;
+    const char *git_sha;
+    const char *deployed_at;
+};
+
 /* The order is the table's. NOLINTNEXTLINE(clang-analyzer-optin.performance.Padding) */
 struct cx_config {
     /* One field a key: text is NULL where it is empty, lists end with NULL and are never NULL. */
@@ -78,6 +110,7 @@ struct cx_config {
 #define APP__C_NAMES const char *const *
 #define APP__C_ORIGINS const char *const *
 #define APP__C_ADDRESSES const char *const *
+#define APP__C_LIST const char *const *
 #define CX_SECTION(section, help)
 #define CX_KEY(section, key, field, type, ...) APP__C_##type field;
 #include "app/config.def"
@@ -87,7 +120,10 @@ struct cx_config {
     const char *path;            /* of the configuration file; NULL = none was read */
     struct app__token *tokens;
     size_t token_count;
-    char **warnings; /* sentences to be logged once the log runs */
+    struct app__named *named; /* in the order of the file */
+    size_t named_count;
+    struct app__named draft; /* where the section being read is put together */
+    char **warnings;         /* sentences to be logged once the log runs */
     size_t warning_count;
     struct app__origin origins[APP__KEY_COUNT];
     struct cx_arena arena;
@@ -119,7 +155,8 @@ bool app__address_parse(const char *text, bool *loopback);
 void app__config_tokens(const struct cx_config *config, struct cx_tokens **out);
 
 /* ---- Reloading ---------------------------------------------------------------------------------
- * Calls on_change for each key ("http.listen"; "token" for all of the tokens) whose values differ.
+ * Calls on_change for each key ("http.listen"; "token" for all of the tokens, "database" for all of
+ * that kind, and so on) whose values differ.
  */
 void app__config_compare(const struct cx_config *running, const struct cx_config *fresh,
                          void (*on_change)(void *ctx, const char *key, bool reloadable), void *ctx);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The configuration file's entries into a configuration: keys of the table, and [token "name"].
+ * The configuration file's entries into a configuration: keys of the table, [token "name"], and the
+ * other sections that have a name.
  */
 #include <limits.h>
 #include <string.h>
@@ -25,6 +26,8 @@ struct file_reader {
     struct cx_config *config;
     struct app__value_source source;
     struct pending_token pending;
+    bool drafting; /* config->draft is a section with a name that is under way … */
+    unsigned draft_column;
     struct cx_arena scratch;
 };
 
@@ -32,10 +35,12 @@ static const char *base_dir(struct cx_arena *arena, const char *path);
 static enum cx_status on_entry(void *ctx, const struct app__ini_entry *entry, struct cx_err *err);
 static enum cx_status open_section(struct file_reader *r, const struct app__ini_entry *entry,
                                    struct cx_err *err);
+static enum cx_status finish_section(struct file_reader *r, const char *file, struct cx_err *err);
 static enum cx_status finish_token(struct file_reader *r, const char *file, struct cx_err *err);
 static enum cx_status read_token_key(struct file_reader *r, const struct app__ini_entry *entry,
                                      struct cx_err *err);
 static enum cx_status read_scopes(struct file_reader *r, const char *text, struct cx_err *err);
+static const struct app__key *find_named_key(const struct app__ini_entry *entry);
 static enum cx_status unknown_section(const struct app__ini_entry *entry, struct cx_err *err);
 static enum cx_status unknown_key(const struct app__ini_entry *entry, struct cx_err *err);
 
@@ -47,7 +52,7 @@ enum cx_status app__config_read_text(struct cx_config *config, const char *path,
     r.source.base_dir = base_dir(&r.scratch, path);
     enum cx_status status = app__ini_parse(path, text, on_entry, &r, err);
     if (status == CX_OK) {
-        status = finish_token(&r, path, err);
+        status = finish_section(&r, path, err);
     }
     cx_arena_free(&r.scratch);
     return status;
@@ -72,13 +77,14 @@ static enum cx_status on_entry(void *ctx, const struct app__ini_entry *entry, st
 {
     struct file_reader *r = ctx;
     if (entry->key == NULL) {
-        const enum cx_status status = finish_token(r, entry->file, err);
+        const enum cx_status status = finish_section(r, entry->file, err);
         return status == CX_OK ? open_section(r, entry, err) : status;
     }
     if (r->pending.open) {
         return read_token_key(r, entry, err);
     }
-    const struct app__key *key = app__key_find(entry->section, entry->key);
+    const struct app__key *key =
+        r->drafting ? find_named_key(entry) : app__key_find(entry->section, entry->key);
     if (key == NULL) {
         return unknown_key(entry, err);
     }
@@ -87,9 +93,36 @@ static enum cx_status on_entry(void *ctx, const struct app__ini_entry *entry, st
     if (status != CX_OK) {
         return app__ini_fail(entry, entry->value_column, err, "%s: %s", key->name, why.text);
     }
-    r->config->origins[app__key_id(key)] =
-        (struct app__origin){ .kind = APP__FROM_FILE, .line = entry->line };
+    if (!r->drafting) {
+        r->config->origins[app__key_id(key)] =
+            (struct app__origin){ .kind = APP__FROM_FILE, .line = entry->line };
+    }
     return CX_OK;
+}
+
+static const struct app__key *find_named_key(const struct app__ini_entry *entry)
+{
+    for (size_t i = 0; i < app__named_key_count; i++) {
+        if (strcmp(app__named_keys[i].section, entry->section) == 0 &&
+            strcmp(app__named_keys[i].name, entry->key) == 0) {
+            return &app__named_keys[i];
+        }
+    }
+    return NULL;
+}
+
+static enum cx_status finish_section(struct file_reader *r, const char *file, struct cx_err *err)
+{
+    if (!r->drafting) {
+        return finish_token(r, file, err);
+    }
+    const struct app__ini_entry header = { .file = file,
+                                           .line = r->config->draft.line,
+                                           .column = r->draft_column };
+    struct cx_err why = { .text = "" };
+    r->drafting = false;
+    const enum cx_status status = app__named_end(r->config, &why);
+    return status == CX_OK ? CX_OK : app__ini_fail(&header, header.column, err, "%s", why.text);
 }
 
 static enum cx_status open_section(struct file_reader *r, const struct app__ini_entry *entry,
@@ -102,6 +135,19 @@ static enum cx_status open_section(struct file_reader *r, const struct app__ini_
         r->pending =
             (struct pending_token){ .open = true, .line = entry->line, .column = entry->column };
         memcpy(r->pending.name, entry->name, strlen(entry->name) + 1);
+        return CX_OK;
+    }
+    for (unsigned kind = 0; kind < APP__NAMED_KIND_COUNT; kind++) {
+        if (strcmp(entry->section, app__named_sections[kind].name) != 0) {
+            continue;
+        }
+        if (entry->name == NULL) {
+            return app__ini_fail(entry, entry->column, err, "a %s has a name: [%s \"name\"]",
+                                 entry->section, entry->section);
+        }
+        app__named_begin(r->config, (enum app__named_kind)kind, entry->name, entry->line);
+        r->drafting = true;
+        r->draft_column = entry->column;
         return CX_OK;
     }
     for (size_t i = 0; i < app__section_count; i++) {
@@ -203,10 +249,13 @@ static enum cx_status read_scopes(struct file_reader *r, const char *text, struc
 static enum cx_status unknown_section(const struct app__ini_entry *entry, struct cx_err *err)
 {
     const char *names[32];
-    CX_CHECK(app__section_count < CX_ARRAY_LEN(names));
+    CX_CHECK(app__section_count + APP__NAMED_KIND_COUNT < CX_ARRAY_LEN(names));
     size_t count = 0;
     for (size_t i = 0; i < app__section_count; i++) {
         names[count++] = app__sections[i].name;
+    }
+    for (size_t i = 0; i < APP__NAMED_KIND_COUNT; i++) {
+        names[count++] = app__named_sections[i].name;
     }
     names[count++] = "token";
     const char *suggestion = app__suggest(entry->section, names, count);
@@ -220,12 +269,18 @@ static enum cx_status unknown_section(const struct app__ini_entry *entry, struct
 static enum cx_status unknown_key(const struct app__ini_entry *entry, struct cx_err *err)
 {
     static const char *const token_keys[] = { "sha256", "scopes", "expires" };
-    const char *names[APP__KEY_COUNT + CX_ARRAY_LEN(token_keys)];
+    const char *names[APP__KEY_COUNT + CX_ARRAY_LEN(token_keys) + 32];
+    CX_CHECK(app__named_key_count <= 32);
     const char *home = NULL;
     size_t count = 0;
     const bool token = strcmp(entry->section, "token") == 0;
     for (size_t i = 0; i < CX_ARRAY_LEN(token_keys) && token; i++) {
         names[count++] = token_keys[i];
+    }
+    for (size_t i = 0; i < app__named_key_count; i++) {
+        if (strcmp(app__named_keys[i].section, entry->section) == 0) {
+            names[count++] = app__named_keys[i].name;
+        }
     }
     for (size_t i = 0; i < APP__KEY_COUNT; i++) {
         if (strcmp(app__keys[i].section, entry->section) == 0) {

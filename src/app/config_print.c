@@ -11,16 +11,18 @@
 
 #define COMMENT_WIDTH 96
 
-static void put_value(const char *text, struct cx_buf *out);
 static void print_key(const struct cx_config *config, const struct app__key *key,
                       struct cx_buf *out);
 static void print_token(const struct cx_config *config, const struct app__token *token,
                         struct cx_buf *out);
+static void sample_key(const struct app__key *key, struct cx_buf *out);
 static void put_comment(const char *text, struct cx_buf *out);
 static void put_kind(const struct app__key *key, struct cx_buf *out);
 static void put_range(const struct app__key *key, struct cx_buf *out);
 static void put_words(const char *words, struct cx_buf *out);
 static void put_sources(const struct app__key *key, struct cx_buf *out);
+static void reference_key(const struct app__key *key, struct cx_buf *out);
+static void reference_named(struct cx_buf *out);
 static void put_cell(const char *text, struct cx_buf *out);
 
 /* ---- In force ---------------------------------------------------------------------------------- */
@@ -39,6 +41,9 @@ void app__config_print(const struct cx_config *config, struct cx_buf *out)
     for (size_t i = 0; i < config->token_count; i++) {
         print_token(config, &config->tokens[i], out);
     }
+    for (size_t i = 0; i < config->named_count; i++) {
+        app__named_print(config, &config->named[i], out);
+    }
 }
 
 static void print_key(const struct cx_config *config, const struct app__key *key,
@@ -55,14 +60,14 @@ static void print_key(const struct cx_config *config, const struct app__key *key
         cx_wipe(value.data, value.len);
     } else {
         cx_buf_printf(out, "%s =", key->name);
-        put_value(value.data, out);
+        app__put_value(value.data, out);
         cx_buf_putc(out, '\n');
     }
     cx_buf_free(&value);
 }
 
 /* The parser takes the blanks at both ends, and quotes at the beginning, for its own. */
-static void put_value(const char *text, struct cx_buf *out)
+void app__put_value(const char *text, struct cx_buf *out)
 {
     const size_t len = text != NULL ? strlen(text) : 0;
     if (len == 0) {
@@ -158,15 +163,7 @@ void app__config_print_sample(struct cx_buf *out)
             if (strcmp(key->section, app__sections[s].name) != 0) {
                 continue;
             }
-            cx_buf_putc(out, '\n');
-            put_comment(key->help, out);
-            cx_buf_puts(out, "# (");
-            put_kind(key, out);
-            put_range(key, out);
-            cx_buf_puts(out,
-                        (key->traits & APP__RELOAD) != 0 ? "; taken over on reload)\n" : ")\n");
-            cx_buf_printf(out, "#%s =%s%s\n", key->name, key->fallback[0] != '\0' ? " " : "",
-                          key->fallback);
+            sample_key(key, out);
         }
     }
     cx_buf_puts(
@@ -179,6 +176,28 @@ void app__config_print_sample(struct cx_buf *out)
         "#sha256 = 64 hex digits\n"
         "#scopes = context, state\n"
         "#expires = 2030-01-01T00:00:00Z\n");
+    for (size_t s = 0; s < APP__NAMED_KIND_COUNT; s++) {
+        cx_buf_puts(out, "\n");
+        put_comment(app__named_sections[s].help, out);
+        cx_buf_printf(out, "#[%s \"name\"]\n", app__named_sections[s].name);
+        for (size_t i = 0; i < app__named_key_count; i++) {
+            if (strcmp(app__named_keys[i].section, app__named_sections[s].name) == 0) {
+                sample_key(&app__named_keys[i], out);
+            }
+        }
+    }
+}
+
+static void sample_key(const struct app__key *key, struct cx_buf *out)
+{
+    cx_buf_putc(out, '\n');
+    put_comment(key->help, out);
+    cx_buf_puts(out, "# (");
+    put_kind(key, out);
+    put_range(key, out);
+    cx_buf_puts(out, (key->traits & APP__RELOAD) != 0 ? "; taken over on reload)\n" : ")\n");
+    cx_buf_printf(out, "#%s =%s%s\n", key->name, key->fallback[0] != '\0' ? " " : "",
+                  key->fallback);
 }
 
 static void put_comment(const char *text, struct cx_buf *out)
@@ -217,6 +236,7 @@ static void put_kind(const struct app__key *key, struct cx_buf *out)
         [APP__NAMES] = "list of host names",
         [APP__ORIGINS] = "list of origins",
         [APP__ADDRESSES] = "list of addresses",
+        [APP__LIST] = "list",
     };
     if (key->type == APP__WORD) {
         put_words(key->words, out);
@@ -327,14 +347,7 @@ void app__config_print_reference(struct cx_buf *out)
             if (strcmp(key->section, app__sections[s].name) != 0) {
                 continue;
             }
-            cx_buf_printf(out, "| `%s` | ", key->name);
-            put_kind(key, out);
-            put_range(key, out);
-            cx_buf_puts(out, " | ");
-            if (key->fallback[0] != '\0') {
-                cx_buf_printf(out, "`%s`", key->fallback);
-            }
-            cx_buf_puts(out, " | ");
+            reference_key(key, out);
             put_sources(key, out);
             cx_buf_puts(out, " | ");
             put_cell(key->help, out);
@@ -361,8 +374,9 @@ void app__config_print_reference(struct cx_buf *out)
                      "out, never. |\n\n"
                      "`CORTEX_TOKENS` brings more of them, separated by commas, each with all "
                      "scopes; they come on top\n"
-                     "of the file's and are named `env-1`, `env-2` and so on.\n\n"
-                     "## Reload\n\n"
+                     "of the file's and are named `env-1`, `env-2` and so on.\n");
+    reference_named(out);
+    cx_buf_puts(out, "\n## Reload\n\n"
                      "On SIGHUP the configuration is read again. Tokens and the keys marked so are "
                      "taken over; other\n"
                      "changes are named in the log and wait for a restart. A configuration that is "
@@ -372,6 +386,36 @@ void app__config_print_reference(struct cx_buf *out)
                      "Sockets that systemd hands over (`LISTEN_FDS`) are used instead of "
                      "`http.listen`. Readiness,\n"
                      "reloads, stopping and the watchdog are told to `NOTIFY_SOCKET`.\n");
+}
+
+static void reference_key(const struct app__key *key, struct cx_buf *out)
+{
+    cx_buf_printf(out, "| `%s` | ", key->name);
+    put_kind(key, out);
+    put_range(key, out);
+    cx_buf_puts(out, " | ");
+    if (key->fallback[0] != '\0') {
+        cx_buf_printf(out, "`%s`", key->fallback);
+    }
+    cx_buf_puts(out, " | ");
+}
+
+static void reference_named(struct cx_buf *out)
+{
+    for (size_t s = 0; s < APP__NAMED_KIND_COUNT; s++) {
+        cx_buf_printf(out,
+                      "\n## [%s \"name\"]\n\n%s One section for each.\n\n"
+                      "| key | value | default | meaning |\n| --- | --- | --- | --- |\n",
+                      app__named_sections[s].name, app__named_sections[s].help);
+        for (size_t i = 0; i < app__named_key_count; i++) {
+            const struct app__key *key = &app__named_keys[i];
+            if (strcmp(key->section, app__named_sections[s].name) == 0) {
+                reference_key(key, out);
+                put_cell(key->help, out);
+                cx_buf_puts(out, " |\n");
+            }
+        }
+    }
 }
 
 static void put_sources(const struct app__key *key, struct cx_buf *out)

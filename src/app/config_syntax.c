@@ -61,6 +61,8 @@ enum cx_status app__item_check(enum app__type type, const char *item, struct cx_
                    ? CX_OK
                    : cx_err_set(err, CX_INVALID,
                                 "\"%s\" is no origin such as https://app.example.org", item);
+    case APP__LIST:
+        return CX_OK;
     default:
         return is_ip(item) ? CX_OK : cx_err_set(err, CX_INVALID, "\"%s\" is no IP address", item);
     }

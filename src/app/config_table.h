@@ -24,7 +24,8 @@ enum app__type {
     APP__LISTEN,
     APP__NAMES,
     APP__ORIGINS,
-    APP__ADDRESSES
+    APP__ADDRESSES,
+    APP__LIST
 };
 enum app__trait { APP__NONE = 0, APP__RELOAD = 1 << 0, APP__SECONDS = 1 << 1 };
 
@@ -57,6 +58,23 @@ enum app__key_id app__key_id(const struct app__key *key);
 /* "CORTEX_HTTP_LISTEN", which every key has. Returns name. */
 char *app__key_env(const struct app__key *key, char name[APP__ENV_NAME_BYTES]);
 
+/* ---- Sections with names -------------------------------------------------------------------------
+ * Their keys are rows of the same kind; the fields are those of config->draft.
+ */
+extern const struct app__section app__named_sections[APP__NAMED_KIND_COUNT];
+extern const struct app__key app__named_keys[];
+extern const size_t app__named_key_count;
+/* config->draft becomes such a section with its defaults. */
+void app__named_begin(struct cx_config *config, enum app__named_kind kind, const char *name,
+                      unsigned line);
+/* The draft is whole: it is added. CX_INVALID where something is missing, or the name is taken. */
+enum cx_status app__named_end(struct cx_config *config, struct cx_err *err) CX_MUST_CHECK;
+/* As it would stand in the file, under a comment that says where it came from. */
+void app__named_print(const struct cx_config *config, const struct app__named *named,
+                      struct cx_buf *out);
+bool app__named_same(const struct cx_config *a, const struct cx_config *b,
+                     enum app__named_kind kind);
+
 /* ---- Values ------------------------------------------------------------------------------------ */
 struct app__value_source {
     const char *base_dir; /* what a relative path is taken from; NULL = the working directory */
@@ -71,6 +89,8 @@ void app__value_format(const struct cx_config *config, const struct app__key *ke
                        struct cx_buf *out);
 /* A text field (STRING, SECRET, URL, PATH, DATA_PATH). */
 const char **app__value_text(struct cx_config *config, const struct app__key *key);
+/* " value", in quotes where it needs them; nothing where it is empty. */
+void app__put_value(const char *text, struct cx_buf *out);
 #define APP__MASK "********"
 
 /* Items between commas, or blanks, or both; an empty item is an error. */

@@ -65,6 +65,7 @@ enum cx_status app__value_set(struct cx_config *config, const struct app__key *k
     case APP__NAMES:
     case APP__ORIGINS:
     case APP__ADDRESSES:
+    case APP__LIST:
         return set_list(config, key, text, err);
     }
     return cx_err_set(err, CX_INTERNAL, "%s has no type that is known", key->name);
@@ -397,6 +398,7 @@ void app__value_format(const struct cx_config *config, const struct app__key *ke
     case APP__NAMES:
     case APP__ORIGINS:
     case APP__ADDRESSES:
+    case APP__LIST:
         for (const char *const *item = *(const char *const *const *)value; *item != NULL; item++) {
             if (item != *(const char *const *const *)value) {
                 cx_buf_puts(out, ", ");

@@ -207,6 +207,7 @@ void app__drain(struct app *app, int exit_code)
     if (app->api != NULL) {
         cx_api_set_phase(app->api, CX_API_DRAINING);
         cx_api_stop(app->api);
+        app__stop_inspect(app);
     }
     cx_timer_new(app->loop, on_drain_check, app, &app->drain_check);
     cx_timer_new(app->loop, on_drain_limit, app, &app->drain_limit);
@@ -227,7 +228,8 @@ static void on_drained(void *ctx)
 
 static bool nothing_in_flight(const struct app *app)
 {
-    const struct cx_lane *const lanes[] = { app->write_lane, app->read_lane, app->cpu_lane };
+    const struct cx_lane *const lanes[] = { app->write_lane, app->read_lane, app->cpu_lane,
+                                            app->inspect_lane };
     for (size_t i = 0; i < CX_ARRAY_LEN(lanes); i++) {
         if (lanes[i] != NULL && cx_lane_running(lanes[i]) + cx_lane_waiting(lanes[i]) > 0) {
             return false;

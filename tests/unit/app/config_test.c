@@ -86,6 +86,9 @@ static const char *good_value(const struct app__key *key, unsigned n)
     case APP__ADDRESSES:
         snprintf(text, size, "10.0.0.%u, fe80::%u", n, n);
         break;
+    case APP__LIST: /* of sections with names alone */
+        text[0] = '\0';
+        break;
     }
     return text;
 }
@@ -310,7 +313,29 @@ TEST(config_file_errors)
           "cortex.conf:2:1: unknown key \"level\" in [http]; it belongs in [log]" },
         { "[http]\nzzzzzzzz = 1", "cortex.conf:2:1: unknown key \"zzzzzzzz\" in [http]" },
         { "[htpt]", "cortex.conf:1:2: unknown section [htpt]; did you mean [http]?" },
-        { "[database \"x\"]", "cortex.conf:1:2: unknown section [database]" },
+        { "[databse \"x\"]\npath = /x",
+          "cortex.conf:1:2: unknown section [databse]; did you mean [database]?" },
+        { "[database]\npath = /x", "cortex.conf:1:2: a database has a name: [database \"name\"]" },
+        { "[database \"x\"]", "cortex.conf:1:2: [database \"x\"] has no path" },
+        { "[database \"cortex\"]\npath = /x",
+          "cortex.conf:1:2: \"cortex\" is the daemon's own database" },
+        { "[database \"x\"]\nengine = postgresql\npath = /x",
+          "cortex.conf:1:2: the database \"x\" takes dsn_env or dsn_file, as engine = postgresql "
+          "says" },
+        { "[database \"x\"]\nengine = postgresql\ndsn_env = A\ndsn_file = /a",
+          "cortex.conf:1:2: the database \"x\" takes dsn_env or dsn_file, not both" },
+        { "[database \"x\"]\nengine = oracle",
+          "cortex.conf:2:10: engine: \"oracle\" must be sqlite or postgresql" },
+        { "[root \"a\"]\npath = /x\n[root \"a\"]\npath = /y",
+          "cortex.conf:3:2: [root \"a\"] stands in line 1 already" },
+        { "[root \"a b\"]\npath = /x", "cortex.conf:1:2: \"a b\" is no name: at most 64 letters, "
+                                       "digits, '_', '-' and '.', which "
+                                       "does not come first" },
+        { "[root \"a\"]\npaht = /x",
+          "cortex.conf:2:1: unknown key \"paht\" in [root]; did you mean \"path\"?" },
+        { "[service \"a\"]\nurl = ftp://x/",
+          "cortex.conf:2:7: url: \"ftp://x/\" must begin with http:// or https:// and a host" },
+        { "[service \"a\"]\n[log]", "cortex.conf:1:2: [service \"a\"] has no url" },
         { "[http \"x\"]", "cortex.conf:1:2: [http] takes no name" },
         { "[token]", "cortex.conf:1:2: a token has a name: [token \"name\"]" },
         { "[http]\nlisten = 127.0.0.1", "cortex.conf:2:10: listen: \"127.0.0.1\" is no address and "
@@ -407,6 +432,53 @@ TEST(config_file_errors)
         EXPECT_STR(sentence(&l), rows[i].want);
         unload(&l);
     }
+}
+
+TEST(config_sections_with_names)
+{
+    struct loaded l = load("[root \"docs\"]\npath = there\nexclude = *.key, id_*\n"
+                           "[database \"orders\"]\npath = /var/orders.db\ntimeout = 1s\n"
+                           "[log]\nlevel = warn\n"
+                           "[service \"web\"]\nurl = http://127.0.0.1:80/health\nexpect = 204\n"
+                           "[database \"stock\"]\nengine = postgresql\ndsn_env = STOCK_DSN\n",
+                           NULL, NULL);
+    EXPECT_STR(sentence(&l), "");
+    REQUIRE(l.status == CX_OK && l.config->named_count == 4);
+    const struct app__named *root = &l.config->named[0];
+    EXPECT_INT(root->kind, APP__NAMED_root);
+    EXPECT_STR(root->name, "docs");
+    EXPECT_STR(root->path, in_dir("there"));
+    EXPECT(!root->hidden);
+    EXPECT_STR(root->exclude[0], "*.key");
+    EXPECT_STR(root->exclude[1], "id_*");
+    EXPECT(root->exclude[2] == NULL);
+    const struct app__named *orders = &l.config->named[1];
+    EXPECT_INT(orders->kind, APP__NAMED_database);
+    EXPECT_INT(orders->engine, APP__ENGINE_SQLITE);
+    EXPECT_INT(orders->timeout_ms, 1000);
+    EXPECT(orders->dsn_env == NULL && orders->exclude == NULL);
+    const struct app__named *web = &l.config->named[2];
+    EXPECT_STR(web->url, "http://127.0.0.1:80/health");
+    EXPECT_INT(web->expect, 204);
+    EXPECT_INT(web->interval_ms, 30000);
+    EXPECT_STR(web->service_kind, "http");
+    const struct app__named *stock = &l.config->named[3];
+    EXPECT_INT(stock->engine, APP__ENGINE_POSTGRESQL);
+    EXPECT_STR(stock->dsn_env, "STOCK_DSN");
+    EXPECT_INT(l.config->log_level, CX_LOG_WARN);
+
+    struct cx_buf text;
+    cx_buf_init(&text, 1 << 20);
+    app__config_print(l.config, &text);
+    struct loaded again = load(text.data, NULL, NULL);
+    EXPECT_STR(sentence(&again), "");
+    REQUIRE(again.status == CX_OK);
+    for (unsigned kind = 0; kind < APP__NAMED_KIND_COUNT; kind++) {
+        EXPECT(app__named_same(l.config, again.config, (enum app__named_kind)kind));
+    }
+    cx_buf_free(&text);
+    unload(&again);
+    unload(&l);
 }
 
 TEST(config_file_is_missing)
