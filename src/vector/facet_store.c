@@ -2,17 +2,18 @@
  *
  * Fields and facets, and the tables by which they are found (facet_store.h).
  */
+#include "facet_order.h"
 #include "facet_store.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #define TABLE_ROOM_MIN 64
+#define FIELD_MAX 0xFFFFFFFU /* as many bits as a facet has for it */
+#define KIND_MAX 0xFU
 
-struct vector__facet_entry {
-    uint32_t hash;
-    uint32_t id; /* 0 = empty */
-};
+/* The hash of what a table holds by its id. */
+typedef uint32_t (*hash_of_fn)(const struct vector__facets *f, uint32_t id);
 
 static uint32_t find_facet(const struct vector__facets *f, uint32_t hash, uint32_t field,
                            const struct vector__value *value);
@@ -30,12 +31,14 @@ static size_t text_bytes(enum vector__kind kind, size_t len);
 static uint32_t new_facet(struct vector__facets *f);
 static uint32_t new_field(struct vector__facets *f);
 static void drop_field(struct vector__facets *f, uint32_t field);
-static void field_add(struct vector__facets *f, struct vector__field *field, uint32_t facet);
-static void field_remove(struct vector__facets *f, struct vector__field *field, uint32_t place);
-static void table_add(struct vector__facets *f, struct vector__facet_table *table, uint32_t hash,
-                      uint32_t id);
-static void table_grow(struct vector__facets *f, struct vector__facet_table *table);
-static void table_remove(struct vector__facet_table *table, uint32_t hash, uint32_t id);
+static uint32_t hash_of_facet(const struct vector__facets *f, uint32_t id);
+static uint32_t hash_of_field(const struct vector__facets *f, uint32_t id);
+static void table_add(struct vector__facets *f, struct vector__facet_table *table,
+                      hash_of_fn hash_of, uint32_t id);
+static void table_grow(struct vector__facets *f, struct vector__facet_table *table,
+                       hash_of_fn hash_of);
+static void table_remove(const struct vector__facets *f, struct vector__facet_table *table,
+                         hash_of_fn hash_of, uint32_t id);
 
 void vector__facet_store_free(struct vector__facets *f)
 {
@@ -52,12 +55,12 @@ void vector__facet_store_free(struct vector__facets *f)
     for (uint32_t i = 0; i < f->field_end; i++) {
         vector__slot_set_clear(&f->fields[i].slots, &f->bytes);
         free(f->fields[i].name);
-        free(f->fields[i].facets);
+        vector__order_free(f, &f->fields[i]);
     }
     free(f->chunks);
     free(f->fields);
-    free(f->facet_table.entries);
-    free(f->field_table.entries);
+    free(f->facet_table.ids);
+    free(f->field_table.ids);
 }
 
 uint32_t vector__field_intern(struct vector__facets *f, uint32_t parent, struct cx_str name)
@@ -75,7 +78,7 @@ uint32_t vector__field_intern(struct vector__facets *f, uint32_t parent, struct 
     };
     f->bytes += name.len + 1;
     f->fields[parent].children++;
-    table_add(f, &f->field_table, hash, id);
+    table_add(f, &f->field_table, hash_of_field, id);
     return id;
 }
 
@@ -89,7 +92,11 @@ uint32_t vector__facet_intern(struct vector__facets *f, uint32_t field,
     }
     const uint32_t id = new_facet(f);
     struct vector__facet *facet = vector__facet_of(f, id);
-    *facet = (struct vector__facet){ .field = field, .hash = hash, .kind = (uint8_t)value->kind };
+    *facet = (struct vector__facet){
+        .field = field & FIELD_MAX,
+        .kind = (unsigned)value->kind & KIND_MAX,
+        .hash = hash,
+    };
     if (value->kind == VECTOR__REAL) {
         facet->value.real = value->number.real;
     } else if (value->kind >= VECTOR__STRING) {
@@ -97,8 +104,8 @@ uint32_t vector__facet_intern(struct vector__facets *f, uint32_t field,
     } else {
         facet->value.integer = value->number.integer;
     }
-    field_add(f, &f->fields[field], id);
-    table_add(f, &f->facet_table, hash, id);
+    vector__order_add(f, &f->fields[field], id);
+    table_add(f, &f->facet_table, hash_of_facet, id);
     return id;
 }
 
@@ -106,30 +113,29 @@ void vector__facet_drop(struct vector__facets *f, uint32_t facet)
 {
     struct vector__facet *gone = vector__facet_of(f, facet);
     CX_CHECK(gone->slots.count == 0);
-    table_remove(&f->facet_table, gone->hash, facet);
+    const uint32_t field = gone->field;
+    vector__order_remove(f, &f->fields[field], facet);
+    table_remove(f, &f->facet_table, hash_of_facet, facet);
     if (gone->kind >= VECTOR__STRING) {
         f->bytes -= text_bytes((enum vector__kind)gone->kind, gone->value.text->len);
         free(gone->value.text);
     }
-    const uint32_t field = gone->field;
-    field_remove(f, &f->fields[field], gone->place);
-    *gone = (struct vector__facet){ .place = f->facet_free };
+    *gone = (struct vector__facet){ .hash = f->facet_free };
     f->facet_free = facet;
     drop_field(f, field);
 }
 
 size_t vector__field_cost(struct cx_str name)
 {
-    return name.len + 1 + 2 * sizeof(struct vector__field) +
-           8 * sizeof(struct vector__facet_entry) + 16;
+    return name.len + 1 + 2 * sizeof(struct vector__field) + 8 * sizeof(uint32_t) +
+           sizeof(struct vector__facet_run) + 2 * sizeof(struct vector__facet_run *);
 }
 
 size_t vector__facet_cost(const struct vector__value *value)
 {
     const size_t text =
         value->kind >= VECTOR__STRING ? text_bytes(value->kind, value->text.len) : 0;
-    return text + sizeof(struct vector__facet) + 8 * sizeof(struct vector__facet_entry) +
-           8 * sizeof(uint32_t);
+    return text + 2 * sizeof(struct vector__facet) + 12 * sizeof(uint32_t);
 }
 
 uint32_t vector__facets_field(const struct vector__facets *f, uint32_t parent, struct cx_str name)
@@ -149,7 +155,11 @@ void vector__facet_value(const struct vector__facet *facet, struct vector__value
     if (out->kind == VECTOR__REAL) {
         out->number.real = facet->value.real;
     } else if (out->kind >= VECTOR__STRING) {
-        out->text = (struct cx_str){ facet->value.text->bytes, facet->value.text->len };
+        const struct vector__facet_text *text = facet->value.text;
+        out->text = (struct cx_str){ text->bytes, text->len };
+        if (has_digest(out->kind)) {
+            memcpy(&out->digest, text->bytes + text->len, sizeof out->digest);
+        }
     } else {
         out->number.integer = facet->value.integer;
     }
@@ -159,14 +169,11 @@ static uint32_t find_facet(const struct vector__facets *f, uint32_t hash, uint32
                            const struct vector__value *value)
 {
     const struct vector__facet_table *table = &f->facet_table;
-    if (table->room == 0) {
-        return VECTOR__NO_FACET;
-    }
-    for (size_t at = hash & (table->room - 1); table->entries[at].id != 0;
-         at = (at + 1) & (table->room - 1)) {
-        if (table->entries[at].hash == hash &&
-            is_facet(vector__facet_of(f, table->entries[at].id), field, value)) {
-            return table->entries[at].id;
+    const size_t mask = table->room - 1;
+    for (size_t at = hash & mask; table->room > 0 && table->ids[at] != 0; at = (at + 1) & mask) {
+        const struct vector__facet *facet = vector__facet_of(f, table->ids[at]);
+        if (facet->hash == hash && is_facet(facet, field, value)) {
+            return table->ids[at];
         }
     }
     return VECTOR__NO_FACET;
@@ -176,15 +183,12 @@ static uint32_t find_field(const struct vector__facets *f, uint32_t hash, uint32
                            struct cx_str name)
 {
     const struct vector__facet_table *table = &f->field_table;
-    if (table->room == 0) {
-        return VECTOR__NO_FIELD;
-    }
-    for (size_t at = hash & (table->room - 1); table->entries[at].id != 0;
-         at = (at + 1) & (table->room - 1)) {
-        const struct vector__field *field = &f->fields[table->entries[at].id];
-        if (table->entries[at].hash == hash && field->parent == parent &&
+    const size_t mask = table->room - 1;
+    for (size_t at = hash & mask; table->room > 0 && table->ids[at] != 0; at = (at + 1) & mask) {
+        const struct vector__field *field = &f->fields[table->ids[at]];
+        if (field->hash == hash && field->parent == parent &&
             cx_str_eq(cx_str_of(field->name), name)) {
-            return table->entries[at].id;
+            return table->ids[at];
         }
     }
     return VECTOR__NO_FIELD;
@@ -215,7 +219,7 @@ static uint32_t hash_field(const struct vector__facets *f, uint32_t parent, stru
 static bool is_facet(const struct vector__facet *facet, uint32_t field,
                      const struct vector__value *value)
 {
-    if (facet->field != field || facet->kind != (uint8_t)value->kind) {
+    if (facet->field != field || facet->kind != (unsigned)value->kind) {
         return false;
     }
     if (value->kind == VECTOR__REAL) {
@@ -263,7 +267,7 @@ static uint32_t new_facet(struct vector__facets *f)
 {
     if (f->facet_free != 0) {
         const uint32_t id = f->facet_free;
-        f->facet_free = vector__facet_of(f, id)->place;
+        f->facet_free = vector__facet_of(f, id)->hash;
         return id;
     }
     if (f->facet_end == f->chunk_count * VECTOR__FACET_CHUNK) {
@@ -293,7 +297,7 @@ static uint32_t new_field(struct vector__facets *f)
     if (f->field_end == 0) {
         f->fields[f->field_end++] = (struct vector__field){ .name = NULL };
     }
-    CX_CHECK(f->field_end < VECTOR__NO_FIELD);
+    CX_CHECK(f->field_end < FIELD_MAX);
     return f->field_end++;
 }
 
@@ -303,10 +307,10 @@ static void drop_field(struct vector__facets *f, uint32_t field)
            f->fields[field].children == 0) {
         struct vector__field *gone = &f->fields[field];
         const uint32_t parent = gone->parent;
-        table_remove(&f->field_table, gone->hash, field);
-        f->bytes -= strlen(gone->name) + 1 + gone->room * sizeof *gone->facets;
+        table_remove(f, &f->field_table, hash_of_field, field);
+        f->bytes -= strlen(gone->name) + 1;
         free(gone->name);
-        free(gone->facets);
+        vector__order_free(f, gone);
         vector__slot_set_clear(&gone->slots, &f->bytes);
         *gone = (struct vector__field){ .parent = f->field_free };
         f->field_free = field;
@@ -315,68 +319,61 @@ static void drop_field(struct vector__facets *f, uint32_t field)
     }
 }
 
-static void field_add(struct vector__facets *f, struct vector__field *field, uint32_t facet)
+static uint32_t hash_of_facet(const struct vector__facets *f, uint32_t id)
 {
-    if (field->count == field->room) {
-        const uint32_t room = field->room == 0 ? 2 : field->room + field->room / 2;
-        field->facets = cx_realloc_array(field->facets, room, sizeof *field->facets);
-        f->bytes += (room - field->room) * sizeof *field->facets;
-        field->room = room;
-    }
-    vector__facet_of(f, facet)->place = field->count;
-    field->facets[field->count++] = facet;
+    return vector__facet_of(f, id)->hash;
 }
 
-static void field_remove(struct vector__facets *f, struct vector__field *field, uint32_t place)
+static uint32_t hash_of_field(const struct vector__facets *f, uint32_t id)
 {
-    field->count--;
-    field->facets[place] = field->facets[field->count];
-    vector__facet_of(f, field->facets[place])->place = place;
+    return f->fields[id].hash;
 }
 
-static void table_add(struct vector__facets *f, struct vector__facet_table *table, uint32_t hash,
-                      uint32_t id)
+static void table_add(struct vector__facets *f, struct vector__facet_table *table,
+                      hash_of_fn hash_of, uint32_t id)
 {
-    if ((table->count + 1) * 3 > table->room * 2) {
-        table_grow(f, table);
+    if ((table->count + 1) * 4 > table->room * 3) {
+        table_grow(f, table, hash_of);
     }
-    size_t at = hash & (table->room - 1);
-    while (table->entries[at].id != 0) {
+    size_t at = hash_of(f, id) & (table->room - 1);
+    while (table->ids[at] != 0) {
         at = (at + 1) & (table->room - 1);
     }
-    table->entries[at] = (struct vector__facet_entry){ hash, id };
+    table->ids[at] = id;
     table->count++;
 }
 
-static void table_grow(struct vector__facets *f, struct vector__facet_table *table)
+static void table_grow(struct vector__facets *f, struct vector__facet_table *table,
+                       hash_of_fn hash_of)
 {
     const struct vector__facet_table old = *table;
     table->room = old.room == 0 ? TABLE_ROOM_MIN : old.room * 2;
     table->count = 0;
-    table->entries = cx_alloc(table->room * sizeof *table->entries);
-    f->bytes += (table->room - old.room) * sizeof *table->entries;
+    table->ids = cx_alloc(table->room * sizeof *table->ids);
+    f->bytes += (table->room - old.room) * sizeof *table->ids;
     for (size_t i = 0; i < old.room; i++) {
-        if (old.entries[i].id != 0) {
-            table_add(f, table, old.entries[i].hash, old.entries[i].id);
+        if (old.ids[i] != 0) {
+            table_add(f, table, hash_of, old.ids[i]);
         }
     }
-    free(old.entries);
+    free(old.ids);
 }
 
 /* Closes the gap by moving back what would no longer be found (Knuth 6.4, algorithm R). */
-static void table_remove(struct vector__facet_table *table, uint32_t hash, uint32_t id)
+static void table_remove(const struct vector__facets *f, struct vector__facet_table *table,
+                         hash_of_fn hash_of, uint32_t id)
 {
     const size_t mask = table->room - 1;
-    size_t gap = hash & mask;
-    while (table->entries[gap].id != id) {
+    size_t gap = hash_of(f, id) & mask;
+    while (table->ids[gap] != id) {
         gap = (gap + 1) & mask;
     }
-    table->entries[gap].id = 0;
-    for (size_t at = (gap + 1) & mask; table->entries[at].id != 0; at = (at + 1) & mask) {
-        const size_t home = table->entries[at].hash & mask;
+    table->ids[gap] = 0;
+    for (size_t at = (gap + 1) & mask; table->ids[at] != 0; at = (at + 1) & mask) {
+        const size_t home = hash_of(f, table->ids[at]) & mask;
         if (((at - home) & mask) >= ((at - gap) & mask)) {
-            table->entries[gap] = table->entries[at];
-            table->entries[at].id = 0;
+            table->ids[gap] = table->ids[at];
+            table->ids[at] = 0;
             gap = at;
         }
     }

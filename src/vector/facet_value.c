@@ -16,7 +16,6 @@ static struct vector__digest digest_three(const struct vector__facet_key *key, c
 static int compare_text(struct cx_str a, struct cx_str b);
 static int compare_numbers(const struct vector__value *a, const struct vector__value *b);
 static int compare_integer_to_real(int64_t integer, double real);
-static int rank_of(enum vector__kind kind);
 
 void vector__value_of(const struct vector__facet_key *key, const json_t *json,
                       const struct vector__digest *members, struct vector__value *out)
@@ -98,8 +97,8 @@ struct vector__digest vector__value_digest(const struct vector__facet_key *key,
 
 bool vector__value_order(const struct vector__value *a, const struct vector__value *b, int *order)
 {
-    const int rank = rank_of(a->kind);
-    if (rank == 0 || rank != rank_of(b->kind)) {
+    if (vector__value_group(a->kind) != vector__value_group(b->kind) || a->kind == VECTOR__NULL ||
+        a->kind == VECTOR__ARRAY || a->kind == VECTOR__OBJECT) {
         return false;
     }
     if (a->kind == VECTOR__FALSE || a->kind == VECTOR__TRUE) {
@@ -112,6 +111,26 @@ bool vector__value_order(const struct vector__value *a, const struct vector__val
         *order = *order != 0 ? *order : (int)a->kind - (int)b->kind;
     }
     return true;
+}
+
+int vector__value_total(const struct vector__value *a, const struct vector__value *b)
+{
+    const int groups = vector__value_group(a->kind) - vector__value_group(b->kind);
+    int order = 0;
+    if (groups != 0 || (vector__value_order(a, b, &order) && order != 0)) {
+        return groups != 0 ? groups : order;
+    }
+    return memcmp(&a->digest, &b->digest, sizeof a->digest);
+}
+
+int vector__value_group(enum vector__kind kind)
+{
+    static const int GROUPS[] = {
+        [VECTOR__NULL] = 0,        [VECTOR__FALSE] = 1, [VECTOR__TRUE] = 1,
+        [VECTOR__INTEGER] = 2,     [VECTOR__REAL] = 2,  [VECTOR__STRING] = 3,
+        [VECTOR__LONG_STRING] = 3, [VECTOR__ARRAY] = 4, [VECTOR__OBJECT] = 5,
+    };
+    return GROUPS[kind];
 }
 
 bool vector__json_order(const json_t *a, const json_t *b, int *order)
@@ -224,25 +243,4 @@ static int compare_integer_to_real(int64_t integer, double real)
         return 1;
     }
     return integer <= (int64_t)floor(real) ? -1 : 1;
-}
-
-/* Values compare with those of the same rank; 0: with none. */
-static int rank_of(enum vector__kind kind)
-{
-    switch (kind) {
-    case VECTOR__FALSE:
-    case VECTOR__TRUE:
-        return 1;
-    case VECTOR__INTEGER:
-    case VECTOR__REAL:
-        return 2;
-    case VECTOR__STRING:
-    case VECTOR__LONG_STRING:
-        return 3;
-    case VECTOR__NULL:
-    case VECTOR__ARRAY:
-    case VECTOR__OBJECT:
-        return 0;
-    }
-    return 0;
 }

@@ -60,6 +60,11 @@ struct vector__digest vector__value_digest(const struct vector__facet_key *key,
 /* False where the two are of types that have no order between them. *order: below 0 where a comes first. */
 bool vector__value_order(const struct vector__value *a, const struct vector__value *b, int *order);
 bool vector__json_order(const json_t *a, const json_t *b, int *order);
+/* An order of all values, in which those that compare stand together: kinds by their group, and what has no
+ * order of its own by its digest. 0: the same value. */
+int vector__value_total(const struct vector__value *a, const struct vector__value *b);
+/* Values of one group may compare with each other. */
+int vector__value_group(enum vector__kind kind);
 /* op: GT, GTE, LT, LTE. */
 bool vector__order_holds(enum vector__filter_op op, int order);
 

@@ -85,7 +85,9 @@ void vector__facets_remove(struct vector__facets *f, uint32_t slot)
     }
     for (uint32_t i = 1; i <= lists->ids[start]; i++) {
         struct vector__facet *facet = vector__facet_of(f, lists->ids[start + i]);
-        (void)vector__slot_set_remove(&f->fields[facet->field].slots, slot, &f->bytes);
+        struct vector__field *field = &f->fields[facet->field];
+        field->pairs--;
+        (void)vector__slot_set_remove(&field->slots, slot, &f->bytes);
         (void)vector__slot_set_remove(&facet->slots, slot, &f->bytes);
         if (facet->slots.count == 0) {
             vector__facet_drop(f, lists->ids[start + i]);
@@ -200,7 +202,9 @@ static void add_facet(struct collector *c, uint32_t facet)
     if (!vector__slot_set_add(&made->slots, c->slot, f->slot_end, &f->bytes)) {
         return;
     }
-    (void)vector__slot_set_add(&f->fields[made->field].slots, c->slot, f->slot_end, &f->bytes);
+    struct vector__field *field = &f->fields[made->field];
+    field->pairs++;
+    (void)vector__slot_set_add(&field->slots, c->slot, f->slot_end, &f->bytes);
     if (c->count == c->room) {
         c->room = c->room == 0 ? 16 : c->room * 2;
         c->ids = cx_realloc_array(c->ids, c->room, sizeof *c->ids);

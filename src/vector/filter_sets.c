@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "facet_order.h"
+
 /* A list where fewer than one in so many pass: from there on reading the rows that are listed, one by one,
  * takes less time than reading all (tests/bench/filters.c). */
 #define NARROW_ONE_IN 5
@@ -23,14 +25,25 @@ struct fields {
     size_t room;
 };
 
+/* Facets of a field, one behind the other. */
+struct range {
+    struct vector__order_place from;
+    struct vector__order_place to;
+};
+typedef void (*slots_fn)(const struct vector__slot_set *set, uint64_t *bits, size_t words);
+
 static void ask(struct asker *a, const struct vector__filter_node *node, uint64_t *bits);
 static void ask_joined(struct asker *a, const struct vector__filter_node *node, uint64_t *bits);
 static void ask_comparison(struct asker *a, const struct vector__filter_node *node, uint64_t *bits);
 static void add_equal(const struct asker *a, const struct fields *fields, const json_t *value,
                       uint64_t *bits);
 static void add_missing(struct asker *a, const struct fields *fields, uint64_t *bits);
-static void add_ordered(const struct asker *a, const struct fields *fields,
+static void add_ordered(struct asker *a, const struct fields *fields,
                         const struct vector__filter_node *node, uint64_t *bits);
+static struct range range_of(const struct vector__facets *f, const struct vector__field *field,
+                             enum vector__filter_op op, const struct vector__value *value);
+static void each_facet(const struct asker *a, const struct vector__field *field, struct range range,
+                       slots_fn slots_into, uint64_t *bits);
 static void add_there(const struct asker *a, const struct fields *fields, uint64_t *bits);
 static void find_fields(const struct vector__facets *f, uint32_t parent, struct cx_str path,
                         struct fields *out);
@@ -181,22 +194,59 @@ static void add_missing(struct asker *a, const struct fields *fields, uint64_t *
     free(there);
 }
 
-static void add_ordered(const struct asker *a, const struct fields *fields,
+/* The facets of a comparison lie together. Where they are most of a field in which every document has one
+ * value, it is the others that are taken away from all. */
+static void add_ordered(struct asker *a, const struct fields *fields,
                         const struct vector__filter_node *node, uint64_t *bits)
 {
-    struct vector__value wanted;
-    vector__value_with_digest(&a->facets->key, node->value, &wanted);
+    struct vector__value value;
+    vector__value_with_digest(&a->facets->key, node->value, &value);
     for (size_t i = 0; i < fields->count; i++) {
         const struct vector__field *field = &a->facets->fields[fields->ids[i]];
-        for (uint32_t k = 0; k < field->count; k++) {
-            const struct vector__facet *facet = vector__facets_at(a->facets, field->facets[k]);
-            struct vector__value value;
-            int order = 0;
-            vector__facet_value(facet, &value);
-            if (vector__value_order(&value, &wanted, &order) &&
-                vector__order_holds(node->op, order)) {
-                vector__slot_set_into(&facet->slots, bits, a->words);
-            }
+        const struct range range = range_of(a->facets, field, node->op, &value);
+        const size_t count = vector__order_between(field, range.from, range.to);
+        if (count <= field->count / 2 || field->pairs != field->slots.count) {
+            each_facet(a, field, range, vector__slot_set_into, bits);
+            continue;
+        }
+        uint64_t *one = new_bits(a);
+        if (one == NULL) {
+            return;
+        }
+        const struct range before = { { 0, 0 }, range.from };
+        const struct range behind = { range.to, { field->run_count, 0 } };
+        memset(one, 0, a->words * sizeof *one);
+        vector__slot_set_into(&field->slots, one, a->words);
+        each_facet(a, field, before, vector__slot_set_out_of, one);
+        each_facet(a, field, behind, vector__slot_set_out_of, one);
+        for (size_t k = 0; k < a->words; k++) {
+            bits[k] |= one[k];
+        }
+        free(one);
+    }
+}
+
+static struct range range_of(const struct vector__facets *f, const struct vector__field *field,
+                             enum vector__filter_op op, const struct vector__value *value)
+{
+    const int group = vector__value_group(value->kind);
+    if (op == VECTOR__GT || op == VECTOR__GTE) {
+        return (struct range){ vector__order_find(f, field, value, op == VECTOR__GT),
+                               vector__order_group(f, field, group + 1) };
+    }
+    return (struct range){ vector__order_group(f, field, group),
+                           vector__order_find(f, field, value, op == VECTOR__LTE) };
+}
+
+static void each_facet(const struct asker *a, const struct vector__field *field, struct range range,
+                       slots_fn slots_into, uint64_t *bits)
+{
+    for (uint32_t run = range.from.run; run <= range.to.run && run < field->run_count; run++) {
+        const uint32_t first = run == range.from.run ? range.from.at : 0;
+        const uint32_t end = run == range.to.run ? range.to.at : field->runs[run]->count;
+        for (uint32_t i = first; i < end; i++) {
+            slots_into(&vector__facets_at(a->facets, field->runs[run]->ids[i])->slots, bits,
+                       a->words);
         }
     }
 }

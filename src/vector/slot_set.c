@@ -11,6 +11,8 @@
 #define DENSE_ONE_IN 32  /* a list takes 32 bits a slot: from here on bits take less … */
 #define SPARSE_ONE_IN 64 /* … and up to here they stay, once made */
 
+#define ROOM_MAX 0x7FFFFFFFU /* slots are fewer, and so are their words */
+
 static size_t list_place(const struct vector__slot_set *set, uint32_t slot);
 static void list_insert(struct vector__slot_set *set, size_t at, uint32_t slot, size_t *bytes);
 static void make_dense(struct vector__slot_set *set, size_t slot_end, size_t *bytes);
@@ -93,6 +95,24 @@ void vector__slot_set_into(const struct vector__slot_set *set, uint64_t *bits, s
     }
 }
 
+void vector__slot_set_out_of(const struct vector__slot_set *set, uint64_t *bits, size_t words)
+{
+    if (set->count == 0) {
+        return;
+    }
+    if (set->dense) {
+        const size_t common = set->room < words ? set->room : words;
+        for (size_t i = 0; i < common; i++) {
+            bits[i] &= ~set->in.words[i];
+        }
+        return;
+    }
+    const uint32_t *slots = set->room > 0 ? set->in.list : &set->in.one;
+    for (size_t i = 0; i < set->count; i++) {
+        bits[slots[i] / 64] &= ~(UINT64_C(1) << (slots[i] % 64));
+    }
+}
+
 void vector__slot_set_clear(struct vector__slot_set *set, size_t *bytes)
 {
     if (set->dense) {
@@ -128,14 +148,15 @@ static size_t list_place(const struct vector__slot_set *set, uint32_t slot)
 static void list_insert(struct vector__slot_set *set, size_t at, uint32_t slot, size_t *bytes)
 {
     if (set->count >= set->room) {
-        const uint32_t room = set->room == 0 ? 4 : set->room + set->room / 2;
-        uint32_t *list = cx_realloc_array(set->room == 0 ? NULL : set->in.list, room, sizeof *list);
-        if (set->room == 0) {
+        const uint32_t old = set->room;
+        const uint32_t room = old == 0 ? 4 : old + old / 2;
+        uint32_t *list = cx_realloc_array(old == 0 ? NULL : set->in.list, room, sizeof *list);
+        if (old == 0) {
             list[0] = set->in.one;
         }
-        *bytes += (room - set->room) * sizeof *list;
+        *bytes += (room - old) * sizeof *list;
         set->in.list = list;
-        set->room = room;
+        set->room = room & ROOM_MAX;
     }
     memmove(set->in.list + at + 1, set->in.list + at, (set->count - at) * sizeof *set->in.list);
     set->in.list[at] = slot;
@@ -152,7 +173,7 @@ static void make_dense(struct vector__slot_set *set, size_t slot_end, size_t *by
 
 static void make_list(struct vector__slot_set *set, size_t *bytes)
 {
-    struct vector__slot_set made = { .room = set->count + 4 };
+    struct vector__slot_set made = { .room = (set->count + 4) & ROOM_MAX };
     made.in.list = cx_realloc_array(NULL, made.room, sizeof *made.in.list);
     *bytes += made.room * sizeof *made.in.list;
     for (size_t i = 0; i < set->room; i++) {
@@ -174,5 +195,5 @@ static void grow_words(struct vector__slot_set *set, size_t words, size_t *bytes
         cx_realloc_array(set->room == 0 ? NULL : set->in.words, room, sizeof *set->in.words);
     memset(set->in.words + set->room, 0, (room - set->room) * sizeof *set->in.words);
     *bytes += (room - set->room) * sizeof *set->in.words;
-    set->room = (uint32_t)room;
+    set->room = (unsigned)room & ROOM_MAX;
 }

@@ -12,8 +12,8 @@
 
 struct vector__slot_set {
     uint32_t count;
-    uint32_t room; /* of the list or, where dense, words; 0: a slot by itself, or none */
-    bool dense;
+    unsigned room : 31; /* of the list or, where dense, words; 0: a slot by itself, or none */
+    bool dense : 1;
     union {
         uint32_t one;
         uint32_t *list;
@@ -29,6 +29,8 @@ bool vector__slot_set_remove(struct vector__slot_set *set, uint32_t slot, size_t
 bool vector__slot_set_has(const struct vector__slot_set *set, uint32_t slot);
 /* Adds all of it to `words` words of bits. */
 void vector__slot_set_into(const struct vector__slot_set *set, uint64_t *bits, size_t words);
+/* Takes all of it away from them. */
+void vector__slot_set_out_of(const struct vector__slot_set *set, uint64_t *bits, size_t words);
 void vector__slot_set_clear(struct vector__slot_set *set, size_t *bytes);
 
 static inline void vector__bit_set(uint64_t *bits, size_t at)

@@ -3,6 +3,7 @@
  * The meaning of filters by a table, asked of one document and of all; what is refused, and where; then
  * both ways against a naive one on drawn metadata.
  */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -511,5 +512,115 @@ TEST(filters_say_what_a_naive_one_says)
     }
     EXPECT_INT(facets.facet_table.count, 0);
     EXPECT_INT(facets.field_table.count, 0);
+    EXPECT(facets.bytes < 300000);
     vector__facets_free(&facets);
+}
+
+/* Many values in one field, of every kind, most of them of one document. */
+static json_t *draw_one_of_many(uint64_t *state)
+{
+    char text[600];
+    json_t *value = NULL;
+    switch (draw(state) % 12) {
+    case 0:
+    case 1:
+    case 2:
+        return json_integer((json_int_t)(draw(state) % 5000) - 2500);
+    case 3:
+    case 4:
+    case 5:
+        return json_real((double)((int64_t)(draw(state) % 500000) - 250000) / 128);
+    case 6:
+        return json_real(ldexp((double)(draw(state) % 100) - 50, 60));
+    case 7:
+        return json_integer((json_int_t)draw(state));
+    case 8:
+        snprintf(text, sizeof text, "%llu", (unsigned long long)(draw(state) % 4000));
+        return json_string(text);
+    case 9: /* equal in more bytes than are kept of them */
+        snprintf(text, sizeof text, "%0*d%llu", (int)(250 + draw(state) % 8), 0,
+                 (unsigned long long)(draw(state) % 20));
+        return json_string(text);
+    case 10:
+        return json_boolean(draw(state) % 2);
+    default:
+        value = json_array();
+        for (uint64_t i = draw(state) % 3; i > 0; i--) {
+            json_array_append_new(value, json_integer((json_int_t)(draw(state) % 5000) - 2500));
+        }
+        return value;
+    }
+}
+
+static void expect_range(const struct vector__facets *facets, json_t *const *documents,
+                         size_t slots, const char *word, const json_t *operand)
+{
+    json_t *json = json_pack("{s:{s:O}}", "v", word, operand);
+    json_t *loc = json_array();
+    struct cx_faults faults;
+    struct cx_vector_filter *filter = NULL;
+    struct vector__allowed allowed;
+    struct cx_err err = { "" };
+    cx_faults_init(&faults);
+    REQUIRE(cx_vector_filter_parse(json, loc, &faults, &filter));
+    REQUIRE(vector__filter_ask(filter, facets, &allowed, &err) == CX_OK);
+    for (size_t slot = 0; slot < slots; slot++) {
+        const bool want = documents[slot] != NULL && naive_filter(json, documents[slot]);
+        if (vector__allows(&allowed, slot) != want) {
+            report("range", json, documents[slot], want);
+        }
+    }
+    vector__allowed_free(&allowed);
+    cx_vector_filter_free(&filter);
+    json_decref(loc);
+    json_decref(json);
+}
+
+TEST(ranges_over_many_values)
+{
+    enum { SLOTS = 3000, ROUNDS = 8, RANGES = 25 };
+    static const char *const WORDS[] = { "$gt", "$gte", "$lt", "$lte", "$eq" };
+    static json_t *documents[SLOTS];
+    uint64_t state = 5;
+    for (int arrays = 0; arrays < 2; arrays++) {
+        struct vector__facets facets;
+        vector__facets_init(&facets);
+        for (int round = 0; round < ROUNDS; round++) {
+            for (size_t slot = 0; slot < SLOTS; slot++) {
+                if (round > 0 && draw(&state) % 4 > 0) {
+                    continue;
+                }
+                json_t *value = draw_one_of_many(&state);
+                if (json_is_array(value) && arrays == 0) {
+                    json_decref(value);
+                    value = NULL;
+                }
+                json_decref(documents[slot]);
+                documents[slot] = value != NULL ? json_pack("{s:o}", "v", value) : NULL;
+                if (value != NULL) {
+                    vector__facets_set(&facets, (uint32_t)slot, documents[slot]);
+                } else {
+                    vector__facets_remove(&facets, (uint32_t)slot);
+                }
+            }
+            for (int i = 0; i < RANGES; i++) {
+                json_t *operand = draw_one_of_many(&state);
+                const char *word = WORDS[draw(&state) % CX_ARRAY_LEN(WORDS)];
+                if (!json_is_array(operand) &&
+                    (json_string_length(operand) <= VECTOR__STRING_BYTES || word[1] == 'e')) {
+                    expect_range(&facets, documents, SLOTS, word, operand);
+                }
+                json_decref(operand);
+            }
+        }
+        for (size_t slot = 0; slot < SLOTS; slot++) {
+            vector__facets_remove(&facets, (uint32_t)slot);
+            json_decref(documents[slot]);
+            documents[slot] = NULL;
+        }
+        EXPECT_INT(facets.facet_table.count, 0);
+        EXPECT_INT(facets.field_table.count, 0);
+        EXPECT(facets.bytes < 500000);
+        vector__facets_free(&facets);
+    }
 }
