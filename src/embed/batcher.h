@@ -17,7 +17,8 @@
  *   batcher.c          set-up, the timer and what it leads to, the circuit as others see it
  *   batcher_callers.c  callers: start, prepare, cancel, end; their deadlines
  *   batcher_texts.c    texts: single flight, waiters, the caches
- *   batcher_calls.c    batches: when they go out, and how their answers are taken
+ *   batcher_calls.c    batches: when they go out, and how they come back
+ *   batcher_answers.c  batches that were answered: the caches, and who gets what
  *   batcher_fail.c     batches that fail: try again, split, give up
  *
  * Threads: the loop, except prepare_work.
@@ -256,14 +257,19 @@ int64_t embed__now_s(void);
 void embed__dispatch(struct embed__batcher *b); /* sends all that may go out now */
 /* When embed__dispatch has something to do next; UINT64_MAX = not by time. */
 uint64_t embed__dispatch_due_ms(const struct embed__batcher *b);
-void embed__deliver(
-    struct embed__batcher *b); /* one slice of each answer that is not given out yet */
 struct embed__batch *embed__batch_new(struct embed__batcher *b, enum cx_embed_kind kind,
                                       size_t room);
 void embed__batch_move(struct embed__batch *batch, enum embed__batch_state state);
 void embed__batch_free(struct embed__batch *batch); /* with the texts that are left in it */
 void embed__batch_abandon(struct embed__batch *batch, bool in_vain);
 void embed__batch_trim(struct embed__batch *batch); /* of texts that nobody waits for */
+
+/* ---- batcher_answers.c ---- */
+
+/* The call succeeded; batch is FLYING, its call is back. */
+void embed__batch_answered(struct embed__batch *batch, struct cx_embed_result *result);
+/* Slices of the answers that are not given out yet, for as long as the turn lasts. */
+void embed__deliver(struct embed__batcher *b);
 
 /* ---- batcher_fail.c ---- */
 
