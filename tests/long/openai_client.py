@@ -4,10 +4,12 @@
 
     tests/long/openai_client.py --daemon build/release/bin/cortexd
 
-The clients are installed into a folder of this run. Exits with 77 where neither can be had.
+The clients are installed into a folder of this run: the versions that are named here and in
+openai_client.txt, by their hashes. Exits with 77 where neither can be had.
 """
 
 import argparse
+import json
 import os
 import pathlib
 import shutil
@@ -22,6 +24,14 @@ HERE = pathlib.Path(__file__).resolve().parent
 INSTALL_SECONDS = 300
 CHECK_SECONDS = 120
 START_SECONDS = 20
+NODE_VERSION = "6.49.0"
+NODE_LOCK = {
+    "node_modules/openai": {
+        "version": NODE_VERSION,
+        "integrity": "sha512-aYCc0C6L864eR6WSYIwQGyXriw/nIyZx0ObvhzOEVuk0zoBDpynjS"
+        "brionWI7q65B5H8jJX0DXR9snEzM6bfPg==",
+    }
+}
 
 
 def install_python(folder):
@@ -29,7 +39,9 @@ def install_python(folder):
     venv.create(folder, with_pip=True)
     python = folder / "bin" / "python"
     done = subprocess.run(
-        [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "openai"],
+        [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        + ["--no-deps", "--only-binary", ":all:", "--require-hashes"]
+        + ["-r", HERE / "openai_client.txt"],
         timeout=INSTALL_SECONDS,
         check=False,
     )
@@ -41,9 +53,12 @@ def install_node(folder):
     if not shutil.which("node") or not shutil.which("npm"):
         return None
     folder.mkdir()
-    (folder / "package.json").write_text('{"private": true}')
+    wanted = {"private": True, "dependencies": {"openai": NODE_VERSION}}
+    (folder / "package.json").write_text(json.dumps(wanted))
+    lock = {"lockfileVersion": 3, "requires": True, "packages": {"": wanted, **NODE_LOCK}}
+    (folder / "package-lock.json").write_text(json.dumps(lock))
     done = subprocess.run(
-        ["npm", "install", "--silent", "--no-audit", "--no-fund", "--ignore-scripts", "openai"],
+        ["npm", "ci", "--silent", "--no-audit", "--no-fund", "--ignore-scripts"],
         cwd=folder,
         timeout=INSTALL_SECONDS,
         check=False,
