@@ -42,6 +42,24 @@ enum cx_status cx_bpe_cut(enum cx_encoding encoding, struct cx_str text, size_t 
  * there is no such token (special ones included). */
 struct cx_str cx_bpe_token(enum cx_encoding encoding, uint32_t id);
 
+/* ---- Passages ----------------------------------------------------------------------------------
+ * A long text in pieces that are found one by one.
+ */
+#define CX_PASSAGE_TOKENS_MIN 16
+struct cx_passage { /* text[start, end), whole characters */
+    size_t start;
+    size_t end;
+    size_t tokens; /* of it as a text of its own: at most tokens_max */
+};
+/* In order, the whole text but for white space between them. A passage ends with a paragraph, a
+ * sentence or a word where its second half has such an end, and begins with what the one before it
+ * ended with: whole words of at most `overlap` (at most half of tokens_max) tokens. out: room for
+ * capacity of them; CX_TOO_LARGE where there are more: *count are then there. Text of white space
+ * alone has none. Blocking, at the speed of counting. */
+enum cx_status cx_passages_cut(enum cx_encoding encoding, struct cx_str text, size_t tokens_max,
+                               size_t overlap, struct cx_passage *out, size_t capacity,
+                               size_t *count) CX_MUST_CHECK;
+
 /* ---- Counts that are known ---------------------------------------------------------------------
  * Agents send the same texts again and again. Counts are kept by a keyed 64-bit hash of the content
  * and its length, the least recently used of four going first where a place is taken.
