@@ -40,6 +40,7 @@ struct cx_api_options {
     size_t event_followers;   /* streams and long polls at once */
     size_t token_cache_bytes; /* of token counts */
     unsigned deadline_ms;
+    size_t ingests_max; /* of NDJSON, at once */
 };
 struct cx_api;
 

@@ -128,6 +128,10 @@ struct cx_document {
     const float *vector;    /* dimension floats, length 1; NULL: see pending */
     unsigned dimension;
     bool own_vector; /* the client brought it; else the embedder made it */
+    /* This is one passage of a longer text: doc_id is made by cx_document_passage_id, metadata have
+     * the member `parent` with this value. All passages of a parent are put together, in their
+     * order. p NULL = it is a text of its own. */
+    struct cx_str parent;
     /* Without a vector: it may be stored all the same, and waits for one. Else only an unchanged
      * document has none. */
     bool pending;
@@ -136,6 +140,9 @@ struct cx_document {
  * NUL. */
 void cx_document_make_id(struct cx_str collection, struct cx_str uri, struct cx_str content,
                          char id[33]);
+/* PARENT#0001 for the first. id: CX_DOC_ID_MAX + 1 bytes; false where it would be longer. */
+#define CX_DOC_ID_MAX 512
+bool cx_document_passage_id(struct cx_str parent, size_t number, char *id);
 /* For each document whether its stored content is the same, with a vector of the same model, and so
  * needs no embedding. Reader or writer. */
 enum cx_status cx_vector_unchanged(struct cx_vector *v, struct cx_db *db,
@@ -158,9 +165,11 @@ struct cx_vector_put {
     size_t updated;   /* replaced content, or new uri, summary or metadata */
     size_t unchanged; /* what it lacked, its vector, may have come all the same */
     size_t pending;   /* of all of these: those that have no vector now */
+    size_t removed;   /* passages, or the whole, that others have taken the place of */
 };
-/* One transaction: all or nothing. Then the index has them too. Into an empty collection all
- * documents bring a vector of their own if the first one does: the collection is then theirs.
+/* One transaction: all or nothing. A document takes the place of all that was stored under its id:
+ * passages of the text before, the whole where there are passages now. Then the index has them too.
+ * Into an empty collection all documents bring a vector of their own if the first one does: the collection is then theirs.
  * CX_CONFLICT where the collection was deleted meanwhile. */
 enum cx_status cx_vector_put(struct cx_vector *v, struct cx_db *db, const struct cx_document *docs,
                              size_t count, struct cx_vector_put *out,
@@ -168,7 +177,7 @@ enum cx_status cx_vector_put(struct cx_vector *v, struct cx_db *db, const struct
 /* {"doc_id","content","uri","summary","metadata","created_at","updated_at"} */
 enum cx_status cx_vector_get(struct cx_vector *v, struct cx_db *db, struct cx_str doc_id,
                              json_t **out, struct cx_err *err) CX_MUST_CHECK;
-/* *deleted: how many of the ids were there. */
+/* With their passages. *deleted: how many of the ids were there. */
 enum cx_status cx_vector_delete(struct cx_vector *v, struct cx_db *db, const struct cx_str *ids,
                                 size_t count, size_t *deleted, struct cx_err *err) CX_MUST_CHECK;
 struct cx_vector_delete {

@@ -86,6 +86,7 @@ struct cx_api {
     struct api__sweep *sweep;             /* the same */
     struct api__reembed_all *reembed_all; /* NULL = nobody waits for it */
     struct cx_token_cache *token_cache;
+    size_t ingests;       /* ingest_lines.c: that are under way */
     size_t answers_bytes; /* openai_compat.c: of the answers under way */
     struct cx_series *answers_gauge;
 };
@@ -156,8 +157,8 @@ extern const struct api__endpoint api__event_stream, api__event_poll;
 void api__tool_log_free(struct cx_api *api);
 extern const struct api__endpoint api__tool_log_get;
 
-/* ingest.c */
-extern const struct api__endpoint api__documents_put;
+/* ingest.c, ingest_lines.c */
+extern const struct api__endpoint api__documents_put, api__documents_stream;
 
 /* pending.c: from when the vector store is there until the drain. */
 void api__pending_start(struct cx_api *api);
@@ -188,6 +189,9 @@ struct cx_str api__collection_query(struct cx_exchange *x);
 void api__read_collection(struct cx_reader *r, struct cx_str *name);
 /* A deleted one is freed on a lane when the last lets go. */
 void api__collection_release(struct cx_api *api, struct cx_vector **v);
+
+#define API_COLLECTION_SENTENCE                                                                    \
+    "must have 1 to 128 letters, digits, '.', '_' or '-'" /* CX_COLLECTION_NAME_MAX */
 
 /* collections.c */
 extern const struct api__endpoint api__collections_list, api__collection_delete, api__vector_stats;
@@ -251,7 +255,6 @@ void api__discard(struct cx_api *api, json_t *json, size_t text_bytes);
 bool api__read_filter(struct cx_reader *r, const char *name, const json_t *json,
                       struct cx_vector_filter **out);
 
-#define API_DOC_ID_MAX_BYTES 512
 #define API_DOCUMENTS_MAX 10000 /* in one request */
 
 /* A vector of a request: an array of numbers, or base64 of little-endian float32. Scaled to length

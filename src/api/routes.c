@@ -24,6 +24,7 @@ struct row {
 /* Of this file alone: the request may wait for a minute beside what it takes. */
 #define LONG_POLL (1U << 16)
 #define LONG_POLL_MS 60000
+#define NDJSON (CX_ROUTE_BODY | CX_ROUTE_NDJSON)
 
 /* clang-format off */
 static const struct row map[] = {
@@ -53,6 +54,7 @@ static const struct row map[] = {
     { "POST",   "/vector/search",             CX_SCOPE_VECTOR,  BODY,  GENERAL,   &api__search },
     { "GET",    "/vector/documents",          CX_SCOPE_VECTOR,  0,     NO_BODY,   &api__documents_list },
     { "POST",   "/vector/documents",          CX_SCOPE_VECTOR,  BODY,  DOCUMENTS, &api__documents_put },
+    { "POST",   "/vector/documents",          CX_SCOPE_VECTOR,  NDJSON, NO_BODY,  &api__documents_stream },
     { "GET",    "/vector/documents/{doc_id}", CX_SCOPE_VECTOR,  0,     NO_BODY,   &api__document_get },
     { "DELETE", "/vector/documents/{doc_id}", CX_SCOPE_VECTOR,  0,     NO_BODY,   &api__document_delete },
     { "POST",   "/vector/delete",             CX_SCOPE_VECTOR,  BODY,  GENERAL,   &api__documents_delete },

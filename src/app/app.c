@@ -250,6 +250,7 @@ static enum cx_status make_api(struct app *app, struct cx_err *err)
                   .size_cap = c->state_context_size_cap,
                   .keep = c->state_snapshots_kept,
                   .count_tokens = app__count_tokens },
+        .ingests_max = app->config->vector_ingests,
         .vector_backend = has_vector_store(app) ? "local" : "none",
         .search_mode = (enum cx_search_mode)c->search_default_mode,
         .body_bytes = c->http_body_bytes,

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "filter_sets.h"
+#include "passages.h"
 #include "rows.h"
 
 #define SLICE_NS UINT64_C(8000000) /* of removing; the commit comes on top */
@@ -40,18 +41,21 @@ enum cx_status cx_vector_delete(struct cx_vector *v, struct cx_db *db, const str
     if (status != CX_OK) {
         return status;
     }
-    struct gone gone = { .ids = cx_alloc((count + 1) * sizeof *gone.ids) };
+    struct vector__ids removed = { NULL, 0 };
+    size_t there = 0;
     for (size_t i = 0; i < count && status == CX_OK; i++) {
-        int64_t id = 0;
-        status = vector__row_delete(v, db, ids[i], &id, err);
-        if (status == CX_OK && id != 0) {
-            gone.ids[gone.count++] = id;
+        const size_t before = removed.count;
+        status = vector__whole_remove(v, db, ids[i], &removed, err);
+        if (status == CX_OK) {
+            status = vector__passages_remove(v, db, ids[i], 0, &removed, err);
         }
+        there += removed.count > before ? 1 : 0;
     }
+    const struct gone gone = { removed.items, removed.count };
     status = finish(v, db, &gone, NULL, status, err);
-    free(gone.ids);
+    free(removed.items);
     if (status == CX_OK) {
-        *deleted = gone.count;
+        *deleted = there;
     }
     return status;
 }

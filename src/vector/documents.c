@@ -13,6 +13,7 @@
 
 #include "cortex/crypto.h"
 #include "owner.h"
+#include "passages.h"
 
 /* What a transaction will have changed. */
 struct batch {
@@ -20,6 +21,7 @@ struct batch {
     size_t count;
     size_t added;
     size_t bytes;
+    struct vector__ids removed;
     /* Takes the place of the index where the dimension changes; NULL where it does not. */
     struct vector__index *next;
 };
@@ -28,6 +30,9 @@ static enum cx_status check_ids(const struct cx_document *docs, size_t count, st
 static enum cx_status put_all(struct cx_vector *v, struct cx_db *db, const struct cx_document *docs,
                               size_t count, struct vector__claim claim, struct batch *batch,
                               struct cx_vector_put *figures, struct cx_err *err);
+static enum cx_status make_place(struct cx_vector *v, struct cx_db *db,
+                                 const struct cx_document *docs, size_t count, size_t at,
+                                 struct batch *batch, struct cx_err *err);
 static enum cx_status put_one(struct cx_vector *v, struct cx_db *db, const struct cx_document *doc,
                               int64_t now_us, struct batch *batch, struct cx_vector_put *figures,
                               struct cx_err *err);
@@ -45,6 +50,12 @@ void cx_document_make_id(struct cx_str collection, struct cx_str uri, struct cx_
     uint8_t digest[CX_SHA256_BYTES];
     cx_sha256_parts(parts, CX_ARRAY_LEN(parts), digest);
     (void)cx_hex(digest, 16, id);
+}
+
+bool cx_document_passage_id(struct cx_str parent, size_t number, char *id)
+{
+    return snprintf(id, CX_DOC_ID_MAX + 1, "%.*s#%04zu", (int)parent.len, parent.p, number) <=
+           CX_DOC_ID_MAX;
 }
 
 enum cx_status cx_vector_unchanged(struct cx_vector *v, struct cx_db *db,
@@ -133,6 +144,9 @@ enum cx_status cx_vector_put(struct cx_vector *v, struct cx_db *db, const struct
     for (size_t i = 0; i < batch.count; i++) {
         vector__index_set(&v->index, &batch.entries[i]);
     }
+    for (size_t i = 0; i < batch.removed.count; i++) {
+        vector__index_remove(&v->index, batch.removed.items[i]);
+    }
     CX_CHECK(pthread_rwlock_unlock(&v->index.lock) == 0);
     batch_free(&batch);
     vector__store_done(v);
@@ -144,8 +158,8 @@ enum cx_status cx_vector_put(struct cx_vector *v, struct cx_db *db, const struct
 static enum cx_status check_ids(const struct cx_document *docs, size_t count, struct cx_err *err)
 {
     for (size_t i = 0; i < count; i++) {
-        if (docs[i].doc_id.len < 1 || docs[i].doc_id.len > 512) {
-            return cx_err_set(err, CX_INVALID, "doc_id must have 1 to 512 bytes");
+        if (docs[i].doc_id.len < 1 || docs[i].doc_id.len > CX_DOC_ID_MAX) {
+            return cx_err_set(err, CX_INVALID, "doc_id must have 1 to %d bytes", CX_DOC_ID_MAX);
         }
     }
     return CX_OK;
@@ -158,8 +172,12 @@ static enum cx_status put_all(struct cx_vector *v, struct cx_db *db, const struc
     const int64_t now_us = cx_clock_wall_us();
     enum cx_status status = CX_OK;
     for (size_t i = 0; i < count && status == CX_OK; i++) {
-        status = put_one(v, db, &docs[i], now_us, batch, figures, err);
+        status = make_place(v, db, docs, count, i, batch, err);
+        if (status == CX_OK) {
+            status = put_one(v, db, &docs[i], now_us, batch, figures, err);
+        }
     }
+    figures->removed = batch->removed.count;
     if (status == CX_OK && (claim.owner != v->owner || batch->next != NULL)) {
         status = vector__owner_claim(v, db, claim, err);
     }
@@ -169,6 +187,28 @@ static enum cx_status put_all(struct cx_vector *v, struct cx_db *db, const struc
                      : vector__index_reserve(batch->next, v->index.live + batch->added, err);
     }
     return status;
+}
+
+/* What docs[at] takes the place of, where it is the first that does. */
+static enum cx_status make_place(struct cx_vector *v, struct cx_db *db,
+                                 const struct cx_document *docs, size_t count, size_t at,
+                                 struct batch *batch, struct cx_err *err)
+{
+    const struct cx_str parent = docs[at].parent;
+    if (parent.p == NULL) {
+        return vector__passages_remove(v, db, docs[at].doc_id, 0, &batch->removed, err);
+    }
+    if (at > 0 && docs[at - 1].parent.p != NULL && cx_str_eq(docs[at - 1].parent, parent)) {
+        return CX_OK;
+    }
+    size_t kept = 1;
+    while (at + kept < count && docs[at + kept].parent.p != NULL &&
+           cx_str_eq(docs[at + kept].parent, parent)) {
+        kept++;
+    }
+    const enum cx_status status = vector__whole_remove(v, db, parent, &batch->removed, err);
+    return status == CX_OK ? vector__passages_remove(v, db, parent, kept, &batch->removed, err)
+                           : status;
 }
 
 static enum cx_status put_one(struct cx_vector *v, struct cx_db *db, const struct cx_document *doc,
@@ -269,4 +309,5 @@ static void batch_free(struct batch *batch)
         vector__entry_free(&batch->entries[i]);
     }
     free(batch->entries);
+    free(batch->removed.items);
 }

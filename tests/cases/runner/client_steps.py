@@ -124,12 +124,15 @@ class ClientSteps:
         return items
 
     def receive(self, name, rest, step):
-        """NAME< STATUS [to METHOD] | NAME< continue | NAME< closed"""
+        """NAME< STATUS [to METHOD] | NAME< continue | NAME< closed | NAME< sees REGEX"""
         connection = self.connections.get(name)
         if connection is None:
             raise CaseError(f"nothing was sent on {name or 'the connection'} yet")
         if rest == "closed":
             connection.expect_closed()
+            return
+        if rest.startswith("sees "):
+            connection.wait_for(rest[5:])
             return
         if rest == "continue":
             connection.receive_continue()

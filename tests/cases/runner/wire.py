@@ -119,6 +119,15 @@ class Connection:
         self.buffer += data
         return True
 
+    def wait_for(self, pattern):
+        """Until it is in what has come and was not read as a response."""
+        deadline = time.monotonic() + self.patience
+        while not re.search(pattern.encode(), bytes(self.buffer)):
+            if not self.more(deadline):
+                raise CaseError(
+                    f"{self.name}: closed before {pattern}; there was {bytes(self.buffer[:400])!r}"
+                )
+
     def read_until(self, mark, deadline):
         while mark not in self.buffer:
             if not self.more(deadline):

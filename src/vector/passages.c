@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Finding and removing the passages of a document.
+ */
+#include "passages.h"
+
+#include <stdlib.h>
+
+#include "rows.h"
+
+static size_t number_of(struct cx_str doc_id, struct cx_str parent);
+
+void vector__ids_add(struct vector__ids *ids, int64_t id)
+{
+    ids->items = cx_realloc_array(ids->items, ids->count + 1, sizeof *ids->items);
+    ids->items[ids->count++] = id;
+}
+
+enum cx_status vector__whole_remove(const struct cx_vector *v, struct cx_db *db,
+                                    struct cx_str doc_id, struct vector__ids *removed,
+                                    struct cx_err *err)
+{
+    int64_t id = 0;
+    const enum cx_status status = vector__row_delete(v, db, doc_id, &id, err);
+    if (status == CX_OK && id != 0) {
+        vector__ids_add(removed, id);
+    }
+    return status;
+}
+
+/* '$' follows '#': the ids that begin with PARENT# are one range of the index. */
+enum cx_status vector__passages_remove(const struct cx_vector *v, struct cx_db *db,
+                                       struct cx_str parent, size_t kept,
+                                       struct vector__ids *removed, struct cx_err *err)
+{
+    struct cx_stmt *s = NULL;
+    enum cx_status status = cx_db_prepare(db,
+                                          "SELECT id, doc_id FROM documents WHERE collection = ?1"
+                                          " AND doc_id > ?2 || '#' AND doc_id < ?2 || '$'"
+                                          " AND json_extract(metadata, '$.parent') = ?2",
+                                          &s, err);
+    if (status != CX_OK) {
+        return status;
+    }
+    cx_stmt_bind_int(s, 1, v->id);
+    cx_stmt_bind_text(s, 2, parent);
+    const size_t first = removed->count;
+    bool row = false;
+    while ((status = cx_stmt_step(s, &row, err)) == CX_OK && row) {
+        if (number_of(cx_stmt_text(s, 1), parent) > kept) {
+            vector__ids_add(removed, cx_stmt_int(s, 0));
+        }
+    }
+    for (size_t i = first; i < removed->count && status == CX_OK; i++) {
+        status = vector__row_remove(db, &v->fulltext, removed->items[i], err);
+    }
+    return status;
+}
+
+/* 0: it is not a passage's id. */
+static size_t number_of(struct cx_str doc_id, struct cx_str parent)
+{
+    const struct cx_str digits = { doc_id.p + parent.len + 1, doc_id.len - parent.len - 1 };
+    uint64_t number = 0;
+    return digits.len >= 4 && cx_parse_u64(digits, &number) ? (size_t)number : 0;
+}
