@@ -24,6 +24,8 @@
 
 #define SLICE_DOCUMENTS 128
 #define SLICE_BYTES ((size_t)512 * 1024)
+#define REEMBED_DOCUMENTS 512 /* larger ones where it is all that is to be done */
+#define REEMBED_BYTES ((size_t)1024 * 1024)
 #define FILL_DOCUMENTS 32 /* a transaction of a few milliseconds */
 #define EMBED_MS 120000   /* a slice may take; the service's own timeout is shorter */
 #define PAUSE_MIN_MS 1000
@@ -89,6 +91,7 @@ static void on_filled(void *arg, enum cx_status status);
 static void tell_filled(struct api__pending *p);
 static void tell_progress(struct api__pending *p, const struct cx_vector_figures *figures);
 static void end_window(struct api__pending *p);
+static bool others_wait(const struct api__pending *p);
 static void fail(struct api__pending *p, const char *why, uint64_t retry_after_ms);
 static void rest(struct api__pending *p);
 
@@ -300,9 +303,13 @@ static void read_work(void *arg)
     struct api__pending *p = arg;
     struct cx_db *db = cx_store_reader(p->api->options.store);
     int64_t after = p->after;
+    struct cx_vector_figures figures;
+    cx_vector_figures(p->v, &figures);
+    const bool reembeds = figures.status == CX_VECTOR_REEMBEDDING;
+    const size_t documents = reembeds ? REEMBED_DOCUMENTS : SLICE_DOCUMENTS;
+    const size_t bytes = reembeds ? REEMBED_BYTES : SLICE_BYTES;
     do {
-        p->status =
-            cx_vector_pending(p->v, db, after, SLICE_DOCUMENTS, SLICE_BYTES, &p->slice, &p->err);
+        p->status = cx_vector_pending(p->v, db, after, documents, bytes, &p->slice, &p->err);
         if (p->status != CX_OK) {
             break;
         }
@@ -478,7 +485,7 @@ static void tell_filled(struct api__pending *p)
     }
     struct cx_vector_figures figures;
     cx_vector_figures(p->v, &figures);
-    struct cx_str ids[SLICE_DOCUMENTS];
+    struct cx_str ids[REEMBED_DOCUMENTS];
     for (size_t i = 0; i < p->stored; i++) {
         ids[i] = p->slice.items[p->at + i].doc_id;
     }
@@ -532,8 +539,23 @@ static void end_window(struct api__pending *p)
     } else {
         p->after = p->slice.last;
         drop_slice(p);
+        if (others_wait(p)) {
+            /* A slice each: a large collection holds up no small one. */
+            p->asked = true;
+            p->after = 0;
+            api__collection_release(p->api, &p->v);
+        }
         start_reading(p);
     }
+}
+
+static bool others_wait(const struct api__pending *p)
+{
+    struct cx_vector_store_figures all;
+    struct cx_vector_figures own;
+    cx_vector_store_figures(p->api->vector, &all);
+    cx_vector_figures(p->v, &own);
+    return all.pending > own.pending;
 }
 
 /* What is under way is tried again later, with all that comes after it. */

@@ -140,6 +140,14 @@ TEST(first_document_makes_a_collection)
     EXPECT_INT(put_into(&f, b, "", "no id", X), CX_INVALID);
     EXPECT(!is_there(&f, "b"));
     EXPECT_INT(count_of(&f, "SELECT count(*) FROM collections"), 1);
+    struct cx_document docs[] = { document("one", "apple", "{}", X),
+                                  document("two", "bread", "{broken", X) };
+    struct cx_vector_put figures;
+    EXPECT(cx_vector_put(b, f.db, docs, 2, &figures, &err) != CX_OK);
+    EXPECT(!is_there(&f, "b"));
+    EXPECT_INT(count_of(&f, "SELECT count(*) FROM collections"), 1);
+    EXPECT_INT(
+        count_of(&f, "SELECT count(*) FROM sqlite_master WHERE name LIKE 'documents_fts_2%'"), 0);
     EXPECT_INT(put_into(&f, b, "one", "apple", X), CX_OK);
     EXPECT(is_there(&f, "b"));
     EXPECT(cx_vector_release(&b) == NULL);
