@@ -28,6 +28,9 @@ struct cx_vector_options {
     unsigned dimension;     /* 0 = learned from the first vector */
     size_t index_bytes_max; /* ceiling of all indexes: CX_OVERLOADED beyond, nothing stored */
     size_t collections_max; /* 0 = 256 */
+    size_t
+        graph_above; /* a collection of more vectors gets a graph (cx_vector_tend); 0 = none does */
+    size_t graph_breadth; /* how many rows a search through it keeps in view */
 };
 /* Reads every vector into memory, but of collections that belong to another model (CX_VECTOR_OTHER_MODEL).
  * One whose vectors clients bring is opened whatever model is configured. */
@@ -229,6 +232,15 @@ enum cx_status cx_vector_fill(struct cx_vector *v, struct cx_db *db,
                               const float *vectors, unsigned dimension, size_t *filled,
                               struct cx_err *err) CX_MUST_CHECK;
 
+/* ---- Graphs ------------------------------------------------------------------------------------
+ * In a collection of many vectors a graph spares a search most comparisons, and now and then misses a
+ * neighbour. It is made, and follows what changes, in slices; until it has caught up searches compare
+ * what is not in it one by one, or all.
+ */
+/* Works for about this long on the graphs of all collections. *more: there is more to be done. A cpu
+ * lane; one at a time. */
+void cx_vector_tend(struct cx_vector_store *store, uint64_t budget_ms, bool *more);
+
 /* ---- Search ------------------------------------------------------------------------------------ */
 enum cx_search_mode { CX_SEARCH_SEMANTIC, CX_SEARCH_KEYWORD, CX_SEARCH_HYBRID };
 enum cx_search_fusion { CX_FUSION_WEIGHTED, CX_FUSION_RRF };
@@ -245,6 +257,7 @@ struct cx_search {
     bool has_min_score;
     double min_score;
     unsigned include;
+    bool exact; /* every vector is compared, whether there is a graph or not */
     const struct cx_vector_filter *filter; /* NULL passes all */
 };
 /* The candidates and their scores, exact over all documents that pass the filter; then the rows of

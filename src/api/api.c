@@ -51,6 +51,9 @@ void cx_api_set_vector(struct cx_api *api, struct cx_vector_store *vector)
         api__pending_start(api);
         api__sweep_start(api);
     }
+    if (vector != NULL && api->phase != CX_API_DRAINING) {
+        api__tend_start(api);
+    }
 }
 
 void cx_api_set_phase(struct cx_api *api, enum cx_api_phase phase)
@@ -67,12 +70,13 @@ void cx_api_stop(struct cx_api *api)
     api__hot_stop(api);
     api__event_hub_stop(api);
     api__sweep_stop(api);
+    api__tend_stop(api);
 }
 
 bool cx_api_idle(const struct cx_api *api)
 {
     return api->health.job == NULL && api->snapshots.build == NULL && api__pending_idle(api) &&
-           api__hot_idle(api) && api__sweep_idle(api);
+           api__hot_idle(api) && api__sweep_idle(api) && api__tend_idle(api);
 }
 
 void cx_api_free(struct cx_api **api)
@@ -90,6 +94,7 @@ void cx_api_free(struct cx_api **api)
     cx_token_cache_free(&(*api)->token_cache);
     api__sweep_free(*api);
     api__reembed_free(*api);
+    api__tend_free(*api);
     free((*api)->routes);
     free(*api);
     *api = NULL;

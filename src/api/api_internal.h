@@ -44,6 +44,7 @@ struct api__sweep;
 struct api__reembed_all;
 
 struct api__event_hub; /* event_hub.h */
+struct api__tend;
 
 /* tool_log.c */
 struct api__tool_entry;
@@ -85,6 +86,7 @@ struct cx_api {
     struct api__pending *pending;         /* NULL without a vector store */
     struct api__sweep *sweep;             /* the same */
     struct api__reembed_all *reembed_all; /* NULL = nobody waits for it */
+    struct api__tend *tend;               /* NULL without a vector store */
     struct cx_token_cache *token_cache;
     size_t ingests;       /* ingest_lines.c: that are under way */
     size_t answers_bytes; /* openai_compat.c: of the answers under way */
@@ -205,6 +207,13 @@ void api__reembed_look(struct cx_api *api);
 /* It will not get better by waiting: who waits for the end of it is told so. */
 void api__reembed_give_up(struct cx_api *api, enum cx_status status, const struct cx_err *err);
 void api__reembed_free(struct cx_api *api);
+
+/* tend.c: builds the graphs of large collections, and has them follow what changes; from when the vector
+ * store is there to the end. */
+void api__tend_start(struct cx_api *api);
+void api__tend_stop(struct cx_api *api); /* then wait until it is idle */
+bool api__tend_idle(const struct cx_api *api);
+void api__tend_free(struct cx_api *api);
 
 /* sweep.c: removes what deleted collections have left on the disk; from when the vector store is there
  * until the drain. */

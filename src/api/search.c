@@ -112,6 +112,7 @@ static void read_search(struct cx_exchange *x, struct search *s, const json_t *b
     api__read_collection(&r, &s->collection);
     s->what.has_min_score =
         cx_read_real(&r, "min_score", CX_OPTIONAL, -1.0, 1.0, &s->what.min_score);
+    cx_read_bool(&r, "exact", CX_OPTIONAL, &s->what.exact);
     read_filter(&r, s);
     read_include(&r, s);
     cx_reader_free(&r);

@@ -419,6 +419,8 @@ static void open_work(void *arg)
             .dimension = o->info.dimension,
             .index_bytes_max = app->config->vector_index_bytes,
             .collections_max = app->config->vector_collections,
+            .graph_above = app->config->vector_graph_above,
+            .graph_breadth = app->config->vector_graph_breadth,
         };
         o->status =
             cx_vector_store_open(cx_store_writer(app->store), &options, &app->vector, &o->err);

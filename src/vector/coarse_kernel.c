@@ -44,6 +44,14 @@ void vector__fine_plain(const struct vector__coarse_query *query,
     }
 }
 
+void vector__near_plain(const int8_t *numbers, const uint8_t *const *rows, size_t count,
+                        size_t stride, int32_t *out)
+{
+    for (size_t i = 0; i < count; i++) {
+        out[i] = product_plain(rows[i], numbers, stride);
+    }
+}
+
 static int32_t product_plain(const uint8_t *plane, const int8_t *numbers, size_t stride)
 {
     int32_t sum = 0;
@@ -124,6 +132,14 @@ AVX2 void vector__fine_avx2(const struct vector__coarse_query *query,
         const __m256i high = product_avx2(rows->high + at, query->numbers, stride);
         const __m256i low = product_avx2(rows->low + at, query->numbers, stride);
         out[i] = sum_of(_mm256_add_epi32(_mm256_slli_epi32(high, 4), low)) - 17 * query->offset;
+    }
+}
+
+AVX2 void vector__near_avx2(const int8_t *numbers, const uint8_t *const *rows, size_t count,
+                            size_t stride, int32_t *out)
+{
+    for (size_t i = 0; i < count; i++) {
+        out[i] = sum_of(product_avx2(rows[i], numbers, stride));
     }
 }
 

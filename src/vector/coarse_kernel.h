@@ -13,6 +13,8 @@
 
 void vector__bound_plain(const struct vector__coarse_query *const *queries, size_t query_count,
                          const struct vector__coarse_rows *rows, size_t count, float *const *out);
+void vector__near_plain(const int8_t *numbers, const uint8_t *const *rows, size_t count,
+                        size_t stride, int32_t *out);
 void vector__fine_plain(const struct vector__coarse_query *query,
                         const struct vector__coarse_rows *rows, const uint32_t *places,
                         size_t count, int32_t *out);
@@ -20,11 +22,15 @@ size_t vector__pick_plain(const float *values, size_t count, float cut, uint32_t
 #if defined(__x86_64__)
 void vector__bound_vnni(const struct vector__coarse_query *const *queries, size_t query_count,
                         const struct vector__coarse_rows *rows, size_t count, float *const *out);
+void vector__near_vnni(const int8_t *numbers, const uint8_t *const *rows, size_t count,
+                       size_t stride, int32_t *out);
 void vector__fine_vnni(const struct vector__coarse_query *query,
                        const struct vector__coarse_rows *rows, const uint32_t *places, size_t count,
                        int32_t *out);
 void vector__bound_avx2(const struct vector__coarse_query *const *queries, size_t query_count,
                         const struct vector__coarse_rows *rows, size_t count, float *const *out);
+void vector__near_avx2(const int8_t *numbers, const uint8_t *const *rows, size_t count,
+                       size_t stride, int32_t *out);
 void vector__fine_avx2(const struct vector__coarse_query *query,
                        const struct vector__coarse_rows *rows, const uint32_t *places, size_t count,
                        int32_t *out);

@@ -12,7 +12,7 @@
 #define VNNI __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,fma")))
 #define INLINE inline __attribute__((always_inline))
 #define AHEAD_BYTES 4096 /* the processor's own prefetching ends with each page */
-#define AHEAD_ROWS 8
+#define AHEAD_ROWS 16
 #define QUERIES 4
 
 struct sums {
@@ -160,6 +160,21 @@ VNNI void vector__fine_vnni(const struct vector__coarse_query *query,
     }
     for (; i < count; i++) {
         out[i] = _mm512_reduce_add_epi32(fine_of(query, rows, places[i])) - 17 * query->offset;
+    }
+}
+
+VNNI void vector__near_vnni(const int8_t *numbers, const uint8_t *const *rows, size_t count,
+                            size_t stride, int32_t *out)
+{
+    size_t i = 0;
+    for (; i + 4 <= count; i += 4) {
+        const __m128i products = sums_of_four(
+            product_of(rows[i], numbers, stride), product_of(rows[i + 1], numbers, stride),
+            product_of(rows[i + 2], numbers, stride), product_of(rows[i + 3], numbers, stride));
+        _mm_storeu_si128((__m128i *)(void *)(out + i), products);
+    }
+    for (; i < count; i++) {
+        out[i] = _mm512_reduce_add_epi32(product_of(rows[i], numbers, stride));
     }
 }
 

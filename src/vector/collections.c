@@ -41,6 +41,9 @@ enum cx_status cx_vector_store_open(struct cx_db *db, const struct cx_vector_opt
     store->dimension = options->dimension;
     store->collections_max =
         options->collections_max > 0 ? options->collections_max : COLLECTIONS_MAX;
+    store->path = cx_db_path(db);
+    store->graph_above = options->graph_above > 0 ? options->graph_above : SIZE_MAX;
+    store->graph_breadth = options->graph_breadth;
     store->memory.max = options->index_bytes_max;
     CX_CHECK(pthread_mutex_init(&store->mutex, NULL) == 0);
     store->collections_gauge = cx_metrics_series(CX_M_VECTOR_COLLECTIONS, "");
@@ -49,6 +52,7 @@ enum cx_status cx_vector_store_open(struct cx_db *db, const struct cx_vector_opt
     store->index_bytes_gauge = cx_metrics_series(CX_M_VECTOR_INDEX_BYTES, "");
     store->unready_gauge = cx_metrics_series(CX_M_VECTOR_UNREADY, "");
     store->stale_gauge = cx_metrics_series(CX_M_VECTOR_STALE, "");
+    store->waiting_gauge = cx_metrics_series(CX_M_VECTOR_GRAPH_WAITING, "");
     store->dropped_gauge = cx_metrics_series(CX_M_VECTOR_DROPPED, "");
     const enum cx_status status = open_all(store, db, err);
     if (status != CX_OK) {
@@ -273,9 +277,6 @@ static enum cx_status write_row(struct cx_vector *v, struct cx_db *db, struct cx
         v->id = cx_db_last_rowid(db);
         vector__fulltext_init(&v->fulltext, v->id);
         status = cx_db_exec(db, v->fulltext.create, err);
-    }
-    if (status == CX_OK && v->index.file.fd < 0) {
-        vector__index_open_file(&v->index, cx_db_path(db));
     }
     return status;
 }

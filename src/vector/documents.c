@@ -117,6 +117,7 @@ enum cx_status cx_vector_put(struct cx_vector *v, struct cx_db *db, const struct
     struct vector__index next;
     if (claim.dimension != stands.dimension) {
         vector__index_init(&next);
+        vector__index_use_file(&next, v->store->path);
         vector__index_set_dimension(&next, claim.dimension);
         batch.next = &next;
     }

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "graph.h"
 #include "kernel.h"
 
 #define HUGE_PAGE ((size_t)2 * 1024 * 1024)
@@ -23,6 +24,7 @@ static void map_remove(struct vector__index *index, int64_t rowid);
 static void map_grow(struct vector__index *index, size_t documents);
 static void set_row(struct vector__index *index, size_t at, float *vector);
 static void clear_row(struct vector__index *index, size_t at, float error);
+static void note_graph(struct vector__index *index, size_t at);
 static void set_pending(struct vector__index *index, size_t at, bool pending);
 static void free_blocks(struct vector__index *index);
 static enum cx_status add_block(struct vector__index *index, struct cx_err *err);
@@ -55,7 +57,7 @@ void vector__index_init(struct vector__index *index)
     *index = (struct vector__index){ 0 };
     vector__postings_init(&index->postings);
     vector__facets_init(&index->facets);
-    vector__row_file_init(&index->file);
+    vector__row_file_init(&index->file, NULL);
     /* Searches come in a steady stream: a writer that had to wait for a gap in it would starve. */
     pthread_rwlockattr_t attributes;
     CX_CHECK(pthread_rwlockattr_init(&attributes) == 0);
@@ -71,6 +73,7 @@ void vector__index_free(struct vector__index *index)
         free(vector__index_slot(index, i)->doc_id);
     }
     free_blocks(index);
+    vector__index_set_graph(index, NULL);
     vector__row_file_free(&index->file);
     vector__postings_free(&index->postings);
     vector__facets_free(&index->facets);
@@ -97,6 +100,7 @@ void vector__index_set_dimension(struct vector__index *index, unsigned dimension
     const unsigned room = dimension > 0 ? dimension : 1;
     index->stride = stride_of(room);
     index->file_stale = true;
+    vector__index_set_graph(index, NULL);
     index->coarse_stride = vector__coarse_stride(room);
     index->slab_blocks = slab_blocks_of(index->coarse_stride);
 }
@@ -205,12 +209,30 @@ size_t vector__index_bytes_with(const struct vector__index *index, size_t added)
 {
     const size_t new_slots = added > index->free_count ? added - index->free_count : 0;
     const size_t row_bytes = index->stride * sizeof(float);
-    const size_t slot_bytes = (index->file.fd < 0 ? row_bytes : 0) + 2 * index->coarse_stride +
+    const bool in_file = vector__row_file_expected(&index->file);
+    const size_t slot_bytes = (in_file ? 0 : row_bytes) + 2 * index->coarse_stride +
                               3 * sizeof(float) + sizeof(uint32_t) + sizeof(uint16_t) +
                               sizeof(struct vector__slot) + 2 * sizeof(struct vector__map_entry);
-    const size_t fresh_bytes = index->file.fd < 0 ? 0 : index->fresh_count * row_bytes;
-    return (index->slot_end + new_slots) * slot_bytes + fresh_bytes + index->extra_bytes +
-           index->facets.bytes;
+    const size_t fresh_bytes = in_file ? index->fresh_count * row_bytes : 0;
+    const size_t graph_bytes = index->graph != NULL ? vector__graph_bytes(index->graph) : 0;
+    return (index->slot_end + new_slots) * slot_bytes + fresh_bytes + graph_bytes +
+           index->extra_bytes + index->facets.bytes;
+}
+
+void vector__index_set_graph(struct vector__index *index, struct vector__graph *graph)
+{
+    if (index->graph != NULL) {
+        vector__graph_free(index->graph);
+        free(index->graph);
+    }
+    index->graph = graph;
+}
+
+static void note_graph(struct vector__index *index, size_t at)
+{
+    if (index->graph != NULL) {
+        vector__graph_note(index->graph, at);
+    }
 }
 
 /* Takes over the vector. */
@@ -226,6 +248,7 @@ static void set_row(struct vector__index *index, size_t at, float *vector)
     block->errors[i] = row.error;
     block->fine_errors[i] = row.fine_error;
     vector__index_set_fresh(index, at, vector);
+    note_graph(index, at);
 }
 
 /* What was deleted is nowhere in memory any more. */
@@ -241,6 +264,7 @@ static void clear_row(struct vector__index *index, size_t at, float error)
     block->errors[i] = error;
     block->fine_errors[i] = error;
     vector__index_set_fresh(index, at, block->slots[i].in_file ? VECTOR__WIPED : NULL);
+    note_graph(index, at);
 }
 
 static void set_pending(struct vector__index *index, size_t at, bool pending)

@@ -24,6 +24,8 @@
 
 #define VECTOR__BLOCK_ROWS 1024
 
+struct vector__graph;
+
 struct vector__slot {
     int64_t rowid; /* 0 = free */
     char *doc_id;
@@ -58,6 +60,7 @@ struct vector__index {
     struct vector__postings postings;
     struct vector__row_file file;
     bool file_stale;               /* what is in it belongs to nothing any more */
+    struct vector__graph *graph;   /* owned; NULL = there is none (graph.h) */
     size_t bytes_max;              /* of all of it: postings take what is left, or an eighth */
     struct vector__memory *memory; /* NULL = it is alone */
     atomic_size_t bytes_noted;     /* its part of memory->rows */
@@ -100,8 +103,9 @@ extern float vector__wiped;
 #define VECTOR__WIPED (&vector__wiped)
 
 void vector__index_init(struct vector__index *index);
-/* Float32 rows go to a file in the folder of this path; without this they stay in memory. */
-void vector__index_open_file(struct vector__index *index, const char *beside);
+/* Float32 rows go to a file in the folder of this path, which is borrowed; without this they stay in
+ * memory. */
+void vector__index_use_file(struct vector__index *index, const char *beside);
 /* Writes what is to be written to the file; what cannot be stays in memory. The thread that writes;
  * takes the lock itself. */
 void vector__index_flush(struct vector__index *index);
@@ -124,6 +128,8 @@ enum cx_status vector__index_reserve(struct vector__index *index, size_t added, 
 void vector__index_set(struct vector__index *index, struct vector__entry *entry);
 /* A pending document's vector, dimension floats, has come. The caller has the lock for writing. */
 void vector__index_fill(struct vector__index *index, int64_t rowid, const float *vector);
+/* NULL = without. The caller has the lock for writing. The one that was there is freed. */
+void vector__index_set_graph(struct vector__index *index, struct vector__graph *graph);
 void vector__index_remove(struct vector__index *index, int64_t rowid);
 /* Of a text that is in FTS5 already. The caller has the lock for writing, or the index to itself. */
 void vector__index_set_length(struct vector__index *index, size_t slot, uint32_t length);

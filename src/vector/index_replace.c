@@ -36,6 +36,7 @@ void vector__index_replace(struct vector__index *index, struct vector__index *ne
     index->postings.version++;
     swap_all_but_lock(index, next);
     index->file_stale = true;
+    vector__index_set_graph(index, NULL);
     vector__index_free(next);
 }
 

@@ -12,9 +12,9 @@ float vector__wiped;
 static bool write_block(struct vector__index *index, size_t block, bool *written, float *row);
 static void settle_block(struct vector__index *index, size_t block, const bool *written);
 
-void vector__index_open_file(struct vector__index *index, const char *beside)
+void vector__index_use_file(struct vector__index *index, const char *beside)
 {
-    vector__row_file_open(&index->file, beside);
+    vector__row_file_init(&index->file, beside);
     index->file_stale = true;
 }
 
@@ -69,7 +69,7 @@ void vector__index_flush(struct vector__index *index)
         vector__row_file_clear(&index->file, index->stride * sizeof(float));
         index->file_stale = false;
     }
-    if (index->fresh_count == 0 || index->file.fd < 0) {
+    if (index->fresh_count == 0) {
         return;
     }
     float *row = cx_alloc(index->stride * sizeof *row);

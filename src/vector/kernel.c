@@ -45,17 +45,23 @@ size_t vector__kernels(struct vector__kernel out[VECTOR__KERNELS_MAX])
     if (avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq")) {
         const bool vnni = __builtin_cpu_supports("avx512vnni") &&
                           __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
-        out[n++] = (struct vector__kernel){ "avx512", dot_avx512,
+        out[n++] = (struct vector__kernel){ "avx512",
+                                            dot_avx512,
                                             vnni ? vector__bound_vnni : vector__bound_avx2,
                                             vnni ? vector__fine_vnni : vector__fine_avx2,
+                                            vnni ? vector__near_vnni : vector__near_avx2,
                                             vector__pick_avx512 };
     }
     if (avx2) {
-        out[n++] = (struct vector__kernel){ "avx2", dot_avx2, vector__bound_avx2, vector__fine_avx2,
-                                            vector__pick_avx2 };
+        out[n++] = (struct vector__kernel){
+            "avx2",           dot_avx2, vector__bound_avx2, vector__fine_avx2, vector__near_avx2,
+            vector__pick_avx2
+        };
     }
-    out[n++] = (struct vector__kernel){ "plain", dot_plain, vector__bound_plain, vector__fine_plain,
-                                        vector__pick_plain };
+    out[n++] = (struct vector__kernel){
+        "plain",           dot_plain, vector__bound_plain, vector__fine_plain, vector__near_plain,
+        vector__pick_plain
+    };
     return n;
 }
 
@@ -140,8 +146,10 @@ AVX2 static void dot_avx2(const float *query, const float *rows, size_t stride, 
 
 size_t vector__kernels(struct vector__kernel out[VECTOR__KERNELS_MAX])
 {
-    out[0] = (struct vector__kernel){ "plain", dot_plain, vector__bound_plain, vector__fine_plain,
-                                      vector__pick_plain };
+    out[0] = (struct vector__kernel){
+        "plain",           dot_plain, vector__bound_plain, vector__fine_plain, vector__near_plain,
+        vector__pick_plain
+    };
     return 1;
 }
 

@@ -34,6 +34,10 @@ typedef void (*vector__bound_fn)(const struct vector__coarse_query *const *queri
 typedef void (*vector__fine_fn)(const struct vector__coarse_query *query,
                                 const struct vector__coarse_rows *rows, const uint32_t *places,
                                 size_t count, int32_t *out);
+/* out[i] = the product of the numbers (of a coarse query, or of a row) and the half bytes, 0 to 15, of
+ * rows[i], a row of a plane. Every kernel gives the same. */
+typedef void (*vector__near_fn)(const int8_t *numbers, const uint8_t *const *rows, size_t count,
+                                size_t stride, int32_t *out);
 /* Writes the places where values[i] >= cut, ascending; returns how many. out: room for count. */
 typedef size_t (*vector__pick_fn)(const float *values, size_t count, float cut, uint32_t *out);
 
@@ -42,6 +46,7 @@ struct vector__kernel {
     vector__dot_fn dot;
     vector__bound_fn bound;
     vector__fine_fn fine;
+    vector__near_fn near;
     vector__pick_fn pick;
 };
 #define VECTOR__KERNELS_MAX 3

@@ -252,6 +252,7 @@ static enum cx_status learn_dimension(struct cx_vector *v, struct cx_db *db, str
                                       struct vector__index *next, struct cx_err *err)
 {
     vector__index_init(next);
+    vector__index_use_file(next, v->store->path);
     vector__index_set_dimension(next, f->dimension);
     f->next = next;
     const size_t bytes = vector__index_bytes_with(next, v->index.live) + v->index.extra_bytes +

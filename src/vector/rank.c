@@ -52,6 +52,13 @@ static enum cx_status rank_hybrid(const struct vector__scan *scan, const struct 
 static enum cx_status find_cosine_max(const struct vector__scan *scan,
                                       const struct vector__ranking *r, struct fusion *fusion,
                                       struct cx_err *err);
+static enum cx_status find_near(const struct vector__scan *scan, struct fusion *fusion, size_t most,
+                                struct vector__possibles *near, bool *found, struct cx_err *err);
+static void take_cosine_max(const struct vector__scan *scan, struct fusion *fusion,
+                            struct vector__possibles *possibles);
+static void consider_near(const struct vector__scan *scan, const struct vector__matches *matches,
+                          const struct fusion *fusion, const struct vector__possibles *near,
+                          struct vector__floor *floor, struct vector__possibles *possibles);
 static void consider_matches(const struct vector__scan *scan, const struct vector__matches *matches,
                              const struct fusion *fusion, struct vector__floor *floor,
                              struct vector__possibles *possibles);
@@ -170,6 +177,9 @@ static enum cx_status rank_by_cosine(const struct cx_vector *v, const struct vec
     struct vector__scan scan;
     enum cx_status status =
         vector__scan_init(&scan, v, compares ? r->query : NULL, r->allowed, err);
+    if (v->index.graph != NULL && !r->exact && scan.zeros == NULL) {
+        scan.breadth = v->store->graph_breadth;
+    }
     if (status == CX_OK) {
         status = r->mode == CX_SEARCH_SEMANTIC     ? rank_semantic(&scan, r, best, err)
                  : r->fusion == CX_FUSION_WEIGHTED ? rank_hybrid(&scan, r, matches, best, err)
@@ -191,10 +201,11 @@ static enum cx_status rank_semantic(const struct vector__scan *scan,
         return cx_err_set(err, CX_NO_MEMORY, "%s", cx_status_text(CX_NO_MEMORY));
     }
     struct vector__possibles possibles = { 0 };
+    const struct vector__pass pass = { scan, &floor, &possibles, NULL };
     if (r->allowed->slots != NULL) {
         vector__scan_listed(scan, r->allowed->slots, r->allowed->count, &floor, &possibles);
-    } else {
-        vector__scan_cosines(&(struct vector__pass){ scan, &floor, &possibles, NULL }, 1);
+    } else if (scan->breadth == 0 || !vector__scan_graph(&pass, scan->breadth)) {
+        vector__scan_cosines(&pass, 1);
     }
     score_possibles(scan, r, NULL, &possibles, best);
     vector__possibles_free(&possibles);
@@ -295,10 +306,17 @@ static enum cx_status rank_hybrid(const struct vector__scan *scan, const struct 
         !vector__floor_init(&floor, best->most, least_score(r))) {
         status = cx_err_set(err, CX_NO_MEMORY, "%s", cx_status_text(CX_NO_MEMORY));
     }
-    if (status == CX_OK) {
+    struct vector__possibles near = { 0 };
+    bool by_graph = false;
+    if (status == CX_OK && scan->breadth > 0 && !listed) {
+        status = find_near(scan, &fusion, best->most, &near, &by_graph, err);
+    }
+    if (status == CX_OK && !by_graph) {
         status = find_cosine_max(scan, r, &fusion, err);
     }
-    if (status == CX_OK && listed) {
+    if (status == CX_OK && by_graph) {
+        consider_near(scan, matches, &fusion, &near, &floor, &possibles);
+    } else if (status == CX_OK && listed) {
         for (size_t i = 0; i < r->allowed->count; i++) {
             consider_fine(scan, &fusion, r->allowed->slots[i], &floor, &possibles);
         }
@@ -311,6 +329,7 @@ static enum cx_status rank_hybrid(const struct vector__scan *scan, const struct 
         vector__possibles_cut(&possibles, floor.value);
         score_possibles(scan, r, &fusion, &possibles, best);
     }
+    vector__possibles_free(&near);
     vector__possibles_free(&possibles);
     vector__floor_free(&floor);
     free(fusion.uppers);
@@ -331,16 +350,56 @@ static enum cx_status find_cosine_max(const struct vector__scan *scan,
     } else {
         vector__scan_cosines(&(struct vector__pass){ scan, &floor, &possibles, fusion->uppers }, 1);
     }
-    vector__possibles_sort(&possibles);
-    for (size_t i = 0; i < possibles.count; i++) {
-        if (possibles.items[i].upper > fusion->cosine_max) {
-            const double cosine = vector__scan_exact(scan, possibles.items[i].slot);
-            fusion->cosine_max = fmax(fusion->cosine_max, cosine);
-        }
-    }
+    take_cosine_max(scan, fusion, &possibles);
     vector__possibles_free(&possibles);
     vector__floor_free(&floor);
     return CX_OK;
+}
+
+/* Through the graph: whose cosines are the best, of which the maximum is the first. */
+static enum cx_status find_near(const struct vector__scan *scan, struct fusion *fusion, size_t most,
+                                struct vector__possibles *near, bool *found, struct cx_err *err)
+{
+    struct vector__floor floor;
+    if (!vector__floor_init(&floor, most, -INFINITY)) {
+        return cx_err_set(err, CX_NO_MEMORY, "%s", cx_status_text(CX_NO_MEMORY));
+    }
+    *found = vector__scan_graph(&(struct vector__pass){ scan, &floor, near, NULL }, scan->breadth);
+    vector__floor_free(&floor);
+    if (*found) {
+        take_cosine_max(scan, fusion, near);
+    }
+    return CX_OK;
+}
+
+static void take_cosine_max(const struct vector__scan *scan, struct fusion *fusion,
+                            struct vector__possibles *possibles)
+{
+    vector__possibles_sort(possibles);
+    for (size_t i = 0; i < possibles->count; i++) {
+        if (possibles->items[i].upper > fusion->cosine_max) {
+            const double cosine = vector__scan_exact(scan, possibles->items[i].slot);
+            fusion->cosine_max = fmax(fusion->cosine_max, cosine);
+        }
+    }
+}
+
+/* What matches no word is among the best only where its cosine is. */
+static void consider_near(const struct vector__scan *scan, const struct vector__matches *matches,
+                          const struct fusion *fusion, const struct vector__possibles *near,
+                          struct vector__floor *floor, struct vector__possibles *possibles)
+{
+    for (size_t i = 0; i < matches->count; i++) {
+        if (vector__allows(scan->allowed, matches->slots[i])) {
+            consider_fine(scan, fusion, matches->slots[i], floor, possibles);
+        }
+    }
+    for (size_t i = 0; i < near->count; i++) {
+        const uint32_t slot = near->items[i].slot;
+        if (fusion->bm25 == NULL || !(fusion->bm25[slot] > 0)) {
+            consider_fine(scan, fusion, slot, floor, possibles);
+        }
+    }
 }
 
 static void consider_matches(const struct vector__scan *scan, const struct vector__matches *matches,

@@ -33,6 +33,7 @@ struct vector__ranking {
     struct vector__keywords *keywords;     /* NULL in semantic mode */
     const struct cx_vector_filter *filter; /* NULL passes all */
     const struct vector__allowed *allowed; /* which documents pass it: vector__rank finds out */
+    bool exact;                            /* the graph is not used */
     bool has_min_score;
     double min_score;
 };

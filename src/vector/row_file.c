@@ -13,24 +13,12 @@
 
 #include "cortex/base.h"
 
+static void make_file(struct vector__row_file *file);
 static int open_nameless(const char *folder);
 
-void vector__row_file_init(struct vector__row_file *file)
+void vector__row_file_init(struct vector__row_file *file, const char *beside)
 {
-    *file = (struct vector__row_file){ .fd = -1 };
-}
-
-void vector__row_file_open(struct vector__row_file *file, const char *beside)
-{
-    const char *slash = strrchr(beside, '/');
-    char *folder =
-        slash != NULL ? cx_strndup(beside, (size_t)(slash - beside) + 1) : cx_strdup(".");
-    file->fd = open_nameless(folder);
-    if (file->fd < 0) {
-        CX_LOG(CX_LOG_WARN, "no file for vectors can be made: all of them stay in memory",
-               CX_S("error", strerror(errno)));
-    }
-    free(folder);
+    *file = (struct vector__row_file){ .fd = -1, .beside = beside };
 }
 
 void vector__row_file_free(struct vector__row_file *file)
@@ -41,12 +29,17 @@ void vector__row_file_free(struct vector__row_file *file)
     file->fd = -1;
 }
 
+bool vector__row_file_expected(const struct vector__row_file *file)
+{
+    return file->fd >= 0 || (file->beside != NULL && !file->complained);
+}
+
 bool vector__row_file_write(struct vector__row_file *file, size_t at, const void *row)
 {
     if (file->fd < 0) {
-        return false;
+        make_file(file);
     }
-    size_t done = 0;
+    size_t done = file->fd < 0 ? file->row_bytes : 0;
     while (done < file->row_bytes) {
         const ssize_t n = pwrite(file->fd, (const char *)row + done, file->row_bytes - done,
                                  (off_t)(at * file->row_bytes + done));
@@ -60,8 +53,8 @@ bool vector__row_file_write(struct vector__row_file *file, size_t at, const void
         }
         done += n > 0 ? (size_t)n : 0;
     }
-    file->complained = false;
-    return true;
+    file->complained = file->complained && file->fd < 0;
+    return file->fd >= 0;
 }
 
 bool vector__row_file_read(const struct vector__row_file *file, size_t at, void *row)
@@ -87,6 +80,23 @@ void vector__row_file_clear(struct vector__row_file *file, size_t row_bytes)
         CX_LOG(CX_LOG_WARN, "the file of vectors cannot be emptied",
                CX_S("error", strerror(errno)));
     }
+}
+
+static void make_file(struct vector__row_file *file)
+{
+    if (file->beside == NULL) {
+        return;
+    }
+    const char *slash = strrchr(file->beside, '/');
+    char *folder = slash != NULL ? cx_strndup(file->beside, (size_t)(slash - file->beside) + 1)
+                                 : cx_strdup(".");
+    file->fd = open_nameless(folder);
+    if (file->fd < 0 && !file->complained) {
+        CX_LOG(CX_LOG_WARN, "no file for vectors can be made: they stay in memory",
+               CX_S("error", strerror(errno)));
+        file->complained = true;
+    }
+    free(folder);
 }
 
 /* Not every file system knows O_TMPFILE. */

@@ -13,15 +13,17 @@
 #include <stddef.h>
 
 struct vector__row_file {
-    int fd; /* -1 = there is none, and every write fails */
+    int fd;             /* -1 = there is none (yet) */
+    const char *beside; /* in whose folder it is to be made when first written; NULL = never */
     size_t row_bytes;
     bool complained; /* that a write fails is logged once */
 };
 
-void vector__row_file_init(struct vector__row_file *file);
-/* In the folder of this path. Where that is not possible the log says so. */
-void vector__row_file_open(struct vector__row_file *file, const char *beside);
+/* beside: borrowed; NULL = every write fails. Where no file can be made the log says so. */
+void vector__row_file_init(struct vector__row_file *file, const char *beside);
 void vector__row_file_free(struct vector__row_file *file);
+/* False where rows stay in memory. */
+bool vector__row_file_expected(const struct vector__row_file *file);
 /* False, and logged, where the file has no room or is damaged. row: row_bytes of them. */
 bool vector__row_file_write(struct vector__row_file *file, size_t at, const void *row);
 /* False, and logged. A row that was never written is zeros, or false. */

@@ -17,7 +17,7 @@ static void bound_chunk(const struct vector__pass *passes, size_t count, size_t 
                         float *const *uppers);
 static void raise_floor(const struct vector__pass *pass, size_t first, size_t rows,
                         const float *uppers);
-static void take_chunk(const struct vector__pass *pass, size_t first, size_t rows,
+static void take_block(const struct vector__pass *pass, size_t first, size_t rows,
                        const float *uppers);
 static size_t keep_allowed(const struct vector__scan *scan, size_t first, uint32_t *picked,
                            size_t count);
@@ -26,7 +26,7 @@ static struct vector__range range_of(const struct vector__scan *scan, size_t slo
 
 bool vector__floor_init(struct vector__floor *floor, size_t most, double least)
 {
-    *floor = (struct vector__floor){ .value = least, .most = most };
+    *floor = (struct vector__floor){ .value = least, .most = most, .least = least };
     floor->items = malloc(most * sizeof *floor->items);
     return floor->items != NULL;
 }
@@ -35,6 +35,12 @@ void vector__floor_free(struct vector__floor *floor)
 {
     free(floor->items);
     *floor = (struct vector__floor){ 0 };
+}
+
+void vector__floor_clear(struct vector__floor *floor)
+{
+    floor->count = 0;
+    floor->value = floor->least;
 }
 
 void vector__floor_offer(struct vector__floor *floor, double lower)
@@ -154,7 +160,15 @@ void vector__scan_cosines(const struct vector__pass *passes, size_t count)
             if (first == 0) {
                 raise_floor(&passes[i], first, rows, uppers[i]);
             }
-            take_chunk(&passes[i], first, rows, uppers[i]);
+        }
+        /* Block by block, so that queries find in the cache what others have read of it. */
+        for (size_t at = 0; at < rows; at += VECTOR__BLOCK_ROWS) {
+            const size_t n = rows - at < VECTOR__BLOCK_ROWS ? rows - at : VECTOR__BLOCK_ROWS;
+            for (size_t i = 0; i < count; i++) {
+                take_block(&passes[i], first + at, n, uppers[i] + at);
+            }
+        }
+        for (size_t i = 0; i < count; i++) {
             vector__possibles_cut(passes[i].out, passes[i].floor->value);
         }
     }
@@ -217,28 +231,25 @@ static void raise_floor(const struct vector__pass *pass, size_t first, size_t ro
     vector__floor_free(&best);
 }
 
-static void take_chunk(const struct vector__pass *pass, size_t first, size_t rows,
+static void take_block(const struct vector__pass *pass, size_t first, size_t rows,
                        const float *uppers)
 {
     const struct vector__scan *scan = pass->scan;
     struct vector__floor *floor = pass->floor;
     uint32_t picked[VECTOR__BLOCK_ROWS];
     int32_t products[VECTOR__BLOCK_ROWS];
-    for (size_t at = 0; at < rows; at += VECTOR__BLOCK_ROWS) {
-        const size_t n = rows - at < VECTOR__BLOCK_ROWS ? rows - at : VECTOR__BLOCK_ROWS;
-        const size_t all =
-            scan->kernel.pick(uppers + at, n, vector__scan_cut(scan, floor->value), picked);
-        const size_t count = keep_allowed(scan, first + at, picked, all);
-        const struct vector__coarse_rows block =
-            vector__index_coarse(scan->index, (first + at) / VECTOR__BLOCK_ROWS);
-        scan->kernel.fine(&scan->coarse, &block, picked, count, products);
-        for (size_t i = 0; i < count; i++) {
-            const size_t slot = first + at + picked[i];
-            const struct vector__range range = range_of(scan, slot, products[i]);
-            if (range.upper >= floor->value && is_candidate(scan, slot)) {
-                vector__possibles_add(pass->out, (uint32_t)slot, range.upper);
-                vector__floor_offer(floor, range.lower);
-            }
+    const size_t all =
+        scan->kernel.pick(uppers, rows, vector__scan_cut(scan, floor->value), picked);
+    const size_t count = keep_allowed(scan, first, picked, all);
+    const struct vector__coarse_rows block =
+        vector__index_coarse(scan->index, first / VECTOR__BLOCK_ROWS);
+    scan->kernel.fine(&scan->coarse, &block, picked, count, products);
+    for (size_t i = 0; i < count; i++) {
+        const size_t slot = first + picked[i];
+        const struct vector__range range = range_of(scan, slot, products[i]);
+        if (range.upper >= floor->value && is_candidate(scan, slot)) {
+            vector__possibles_add(pass->out, (uint32_t)slot, range.upper);
+            vector__floor_offer(floor, range.lower);
         }
     }
 }

@@ -20,11 +20,13 @@ struct vector__floor {
     double *items;
     size_t count;
     size_t most;
+    double least;
 };
 /* most: at least 1. least: what is less does not count anyway; -INFINITY where there is no such
  * thing. False where memory is out. */
 bool vector__floor_init(struct vector__floor *floor, size_t most, double least);
 void vector__floor_free(struct vector__floor *floor);
+void vector__floor_clear(struct vector__floor *floor); /* as it began */
 void vector__floor_offer(struct vector__floor *floor, double lower);
 
 struct vector__possible {
@@ -56,6 +58,7 @@ struct vector__scan {
     struct vector__row_buffer *buffer;
     float *uppers; /* of the rows at hand */
     const struct vector__allowed *allowed;
+    size_t breadth; /* of a search through the graph; 0 = there is to be none */
     struct vector__coarse_query coarse;
 };
 /* query: of the index's dimension, padded and aligned as rows are; NULL stands for zeros, and all
@@ -80,6 +83,9 @@ void vector__scan_cosines(const struct vector__pass *passes, size_t count);
 /* The same, without uppers, for slots that are listed: reads nothing of any other. */
 void vector__scan_listed(const struct vector__scan *scan, const uint32_t *slots, size_t count,
                          struct vector__floor *floor, struct vector__possibles *out);
+/* The same through the graph of the index, without uppers and not quite complete (graph_scan.c). False, and
+ * nothing has happened, where there is none or it does not pay. */
+bool vector__scan_graph(const struct vector__pass *pass, size_t breadth);
 /* From an upper bound as in `uppers`. */
 double vector__scan_upper(const struct vector__scan *scan, float upper);
 /* The least entry of `uppers` whose upper bound reaches this cosine. */

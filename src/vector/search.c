@@ -137,6 +137,7 @@ static enum cx_status try_search(struct run *run, json_t *hits, bool *whole, str
         .own_vector = search->own_vector,
         .keywords = &run->keywords,
         .filter = search->filter,
+        .exact = search->exact,
         .has_min_score = search->has_min_score,
         .min_score = search->min_score,
     };

@@ -31,6 +31,7 @@ struct cx_vector *vector__new(struct cx_vector_store *store, struct cx_str name)
     v->scan_seconds = cx_metrics_series(CX_M_VECTOR_SCAN, "");
     vector__index_init(&v->index);
     vector__index_share(&v->index, &store->memory);
+    vector__index_use_file(&v->index, store->path);
     vector__index_set_dimension(&v->index, store->dimension);
     atomic_store_explicit(&v->figure_claim, store->dimension, memory_order_relaxed);
     return v;
@@ -38,7 +39,6 @@ struct cx_vector *vector__new(struct cx_vector_store *store, struct cx_str name)
 
 enum cx_status vector__load(struct cx_vector *v, struct cx_db *db, struct cx_err *err)
 {
-    vector__index_open_file(&v->index, cx_db_path(db));
     enum cx_status status = find_owner(v, db, err);
     if (status == CX_OK) {
         status = load_rows(v, db, err);

@@ -26,7 +26,10 @@ struct cx_vector_store {
     char *model;
     char *fingerprint;
     unsigned dimension; /* of the configured model; 0 = learned from its first vector */
+    const char *path;   /* of the database */
     size_t collections_max;
+    size_t graph_above; /* a collection of more vectors has a graph */
+    size_t graph_breadth;
     struct vector__memory memory;
     pthread_mutex_t mutex;    /* guards the table, and who holds what; for moments only */
     struct cx_vector **items; /* by name, but for those that are deleted */
@@ -46,6 +49,7 @@ struct cx_vector_store {
     struct cx_series *dropped_gauge;
     struct cx_series *unready_gauge;
     struct cx_series *stale_gauge;
+    struct cx_series *waiting_gauge; /* of all graphs */
 };
 
 /* Where a collection is in its life. */

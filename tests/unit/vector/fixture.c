@@ -12,8 +12,8 @@ bool fixture_open(struct fixture *f)
                        __LINE__, "open: %s", err.text);
 }
 
-bool fixture_open_with(struct fixture *f, const char *fingerprint, unsigned dimension,
-                       size_t bytes_max, struct cx_err *err)
+static bool open_with(struct fixture *f, const struct cx_vector_options *options,
+                      struct cx_err *err)
 {
     *f = (struct fixture){ 0 };
     snprintf(f->path, sizeof f->path, "%s/vector.db", test_dir());
@@ -27,6 +27,16 @@ bool fixture_open_with(struct fixture *f, const char *fingerprint, unsigned dime
         return false;
     }
     f->db = cx_store_writer(f->store);
+    if (cx_vector_store_open(f->db, options, &f->vectors, err) != CX_OK) {
+        cx_store_close(&f->store);
+        return false;
+    }
+    return cx_vector_find(f->vectors, CX_STR("default"), &f->v, err) == CX_OK;
+}
+
+bool fixture_open_with(struct fixture *f, const char *fingerprint, unsigned dimension,
+                       size_t bytes_max, struct cx_err *err)
+{
     const struct cx_vector_options options = {
         .provider = "test",
         .model = fingerprint,
@@ -34,11 +44,22 @@ bool fixture_open_with(struct fixture *f, const char *fingerprint, unsigned dime
         .dimension = dimension,
         .index_bytes_max = bytes_max,
     };
-    if (cx_vector_store_open(f->db, &options, &f->vectors, err) != CX_OK) {
-        cx_store_close(&f->store);
-        return false;
-    }
-    return cx_vector_find(f->vectors, CX_STR("default"), &f->v, err) == CX_OK;
+    return open_with(f, &options, err);
+}
+
+bool fixture_open_graph(struct fixture *f, unsigned dimension, size_t graph_above)
+{
+    struct cx_err err = { "" };
+    const struct cx_vector_options options = {
+        .provider = "test",
+        .model = "print-1",
+        .fingerprint = "print-1",
+        .dimension = dimension,
+        .index_bytes_max = (size_t)1 << 30,
+        .graph_above = graph_above,
+        .graph_breadth = 40,
+    };
+    return test_expect(open_with(f, &options, &err), __FILE__, __LINE__, "open: %s", err.text);
 }
 
 void fixture_close(struct fixture *f)

@@ -22,6 +22,8 @@ struct fixture {
 bool fixture_open(struct fixture *f);
 bool fixture_open_with(struct fixture *f, const char *fingerprint, unsigned dimension,
                        size_t bytes_max, struct cx_err *err);
+/* A collection of more vectors than graph_above gets a graph, once cx_vector_tend is called. */
+bool fixture_open_graph(struct fixture *f, unsigned dimension, size_t graph_above);
 void fixture_close(struct fixture *f);
 /* Opened, looked at, and closed: its default collection belongs to another model. */
 bool is_of_another_model(struct fixture *f, const char *fingerprint, unsigned dimension);

@@ -105,7 +105,7 @@ static void world_init(struct world *w, unsigned dimension, enum data data)
     if (dimension % 2 == 0) { /* else all rows stay in memory */
         char beside[4096];
         snprintf(beside, sizeof beside, "%s/rank.db", test_dir());
-        vector__index_open_file(&w->v.index, beside);
+        vector__index_use_file(&w->v.index, beside);
     }
     vector__index_set_dimension(&w->v.index, dimension);
     w->query = aligned_alloc(VECTOR__ALIGN, w->v.index.stride * sizeof *w->query);

@@ -24,8 +24,7 @@ static void rows_init(struct rows *r)
     char beside[4096];
     snprintf(beside, sizeof beside, "%s/rows.db", test_dir());
     vector__index_init(&r->index);
-    vector__index_open_file(&r->index, beside);
-    REQUIRE(r->index.file.fd >= 0);
+    vector__index_use_file(&r->index, beside);
     vector__index_set_dimension(&r->index, WIDE);
     r->truth = calloc(COUNT, sizeof *r->truth);
     struct cx_err err = { "" };
