@@ -198,6 +198,20 @@ enum cx_status cx_vector_delete_matching(struct cx_vector *v, struct cx_db *db,
 enum cx_status cx_vector_list(struct cx_vector *v, struct cx_db *db, struct cx_str cursor,
                               size_t limit, json_t **out, struct cx_err *err) CX_MUST_CHECK;
 
+/* ---- Export ------------------------------------------------------------------------------------ */
+struct cx_vector_export { /* zeroed, then what is asked for */
+    bool vectors;         /* base64 of float32; with the model's `fingerprint` where it made them */
+    char after[CX_DOC_ID_MAX + 1]; /* the last that was exported */
+    int64_t last;                  /* what comes later stays out */
+    bool ended;
+};
+/* Appends further documents, a line of NDJSON each, in the order of doc_id, until out holds that many
+ * bytes or more, or the end: {"doc_id","content","uri","summary"?,"metadata","vector"?,"fingerprint"?}.
+ * Each page is of its own moment: a document that is changed meanwhile is in it once, old or new.
+ * CX_TOO_LARGE where one passes out's ceiling. Reader. */
+enum cx_status cx_vector_export(struct cx_vector *v, struct cx_db *db, struct cx_vector_export *at,
+                                size_t bytes, struct cx_buf *out, struct cx_err *err) CX_MUST_CHECK;
+
 /* ---- Pending documents -------------------------------------------------------------------------
  * In a collection of the embedder a document may be stored before it has a vector: it is found by
  * its words at once, in a hybrid search its vector leg counts 0, and a semantic search does not

@@ -4,6 +4,7 @@
  */
 #include "api/api_internal.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "cortex/context.h"
@@ -32,6 +33,12 @@ enum cx_status cx_api_new(const struct cx_api_options *options, struct cx_api **
     cx_token_cache_new(api->options.token_cache_bytes, &api->token_cache);
     api__event_hub_open(api);
     api__services_start(api);
+    if (options->embedder != NULL) {
+        struct cx_embedder_info info;
+        cx_embedder_info(options->embedder, &info);
+        (void)snprintf(api->model_fingerprint, sizeof api->model_fingerprint, "%s",
+                       info.fingerprint);
+    }
     api__routes_make(api);
     api__health_start(api);
     *out = api;

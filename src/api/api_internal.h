@@ -88,6 +88,7 @@ struct cx_api {
     struct api__reembed_all *reembed_all; /* NULL = nobody waits for it */
     struct api__tend *tend;               /* NULL without a vector store */
     struct cx_token_cache *token_cache;
+    char model_fingerprint[65]; /* of the configured embedder; "" without */
     size_t ingests;       /* ingest_lines.c: that are under way */
     size_t answers_bytes; /* openai_compat.c: of the answers under way */
     struct cx_series *answers_gauge;
@@ -179,6 +180,9 @@ bool api__embedding_failed(enum cx_status status);
 /* documents.c */
 extern const struct api__endpoint api__documents_list, api__document_get, api__document_delete,
     api__documents_delete;
+
+/* export.c */
+extern const struct api__endpoint api__export;
 
 /* collection.c: which collection a request means. Who has found one lets go of it with
  * api__collection_release, on the loop. */

@@ -37,6 +37,7 @@ void api__batch_free(struct api__batch *b)
 
 /* ---- read ---- */
 
+static bool made_by_our_model(const struct api__batch *b, struct cx_reader *r);
 static void read_rows(struct api__batch *b, struct cx_reader *r, const struct cx_document *whole,
                       const json_t *metadata);
 
@@ -58,7 +59,8 @@ void api__batch_read(struct api__batch *b, struct cx_reader *r, size_t line)
     cx_read_string(r, "summary", CX_OPTIONAL, 0, SUMMARY_MAX_CHARS, &doc.summary);
     const json_t *metadata = NULL;
     (void)cx_read_object(r, "metadata", CX_OPTIONAL, &metadata);
-    doc.own_vector = api__read_vector(r, &b->arena, &doc.vector, &doc.dimension);
+    doc.own_vector =
+        api__read_vector(r, &b->arena, &doc.vector, &doc.dimension) && !made_by_our_model(b, r);
     if (doc.content.p == NULL) {
         return;
     }
@@ -74,6 +76,14 @@ void api__batch_read(struct api__batch *b, struct cx_reader *r, size_t line)
     sent->doc_id = doc.doc_id;
     read_rows(b, r, &doc, metadata);
     sent->count = b->row_count - sent->first;
+}
+
+/* An exported vector says which model made it: it need not be made again. */
+static bool made_by_our_model(const struct api__batch *b, struct cx_reader *r)
+{
+    struct cx_str fingerprint = { NULL, 0 };
+    return cx_read_string(r, "fingerprint", CX_OPTIONAL, 64, 64, &fingerprint) &&
+           cx_str_eq(fingerprint, cx_str_of(b->api->model_fingerprint));
 }
 
 /* ---- Rows: the document, or its passages ---- */
@@ -110,7 +120,7 @@ static void read_rows(struct api__batch *b, struct cx_reader *r, const struct cx
         add_row(b, whole, metadata);
         return;
     }
-    if (whole->own_vector) {
+    if (whole->vector != NULL) {
         cx_read_fault(r, "vector", "value", "cannot be given where chunk is asked for");
     }
     if (json_object_get(metadata, "parent") != NULL || json_object_get(metadata, "chunk") != NULL) {
@@ -331,10 +341,10 @@ void api__batch_do_without(struct api__batch *b)
 
 void api__batch_again(struct api__batch *b)
 {
-    for (size_t i = 0; i < b->row_count; i++) {
-        struct cx_document *row = &b->rows[i];
+    for (size_t i = 0; i < b->text_count; i++) {
+        struct cx_document *row = &b->rows[b->text_owner[i]];
         row->pending = false;
-        row->vector = row->own_vector ? row->vector : NULL;
+        row->vector = NULL;
     }
     free(b->embedded);
     b->embedded = NULL;

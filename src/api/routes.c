@@ -57,6 +57,7 @@ static const struct row map[] = {
     { "POST",   "/vector/documents",          CX_SCOPE_VECTOR,  NDJSON, NO_BODY,  &api__documents_stream },
     { "GET",    "/vector/documents/{doc_id}", CX_SCOPE_VECTOR,  0,     NO_BODY,   &api__document_get },
     { "DELETE", "/vector/documents/{doc_id}", CX_SCOPE_VECTOR,  0,     NO_BODY,   &api__document_delete },
+    { "GET",    "/vector/export",             CX_SCOPE_VECTOR,  0,     NO_BODY,   &api__export },
     { "POST",   "/vector/delete",             CX_SCOPE_VECTOR,  BODY,  GENERAL,   &api__documents_delete },
     { "GET",    "/vector/collections",        CX_SCOPE_VECTOR,  0,     NO_BODY,   &api__collections_list },
     { "DELETE", "/vector/collections/{name}", CX_SCOPE_VECTOR,  0,     NO_BODY,   &api__collection_delete },
