@@ -194,7 +194,7 @@ TEST(lane_goes_on_by_itself)
     EXPECT_INT(cx_lane_running(trace.lane), 1);
     EXPECT_INT(cx_lane_waiting(trace.lane), JOBS_MAX - 1); /* not completed */
     EXPECT_INT(submit(&trace, &items[0], CX_PRIORITY_NORMAL), CX_OK);
-    EXPECT_INT(submit(&trace, &items[0], CX_PRIORITY_NORMAL), CX_OVERLOADED);
+    EXPECT_INT(submit(&trace, &items[1], CX_PRIORITY_NORMAL), CX_OVERLOADED);
     trace.wanted = JOBS_MAX + 1;
     cx_loop_run(trace.loop);
     for (int i = 0; i < JOBS_MAX; i++) {
