@@ -157,7 +157,7 @@ static bool naive_filter(const json_t *filter, const json_t *metadata)
     json_t *value;
     json_object_foreach((json_t *)filter, key, value)
     {
-        bool holds = key[1] == 'a';
+        bool holds = strcmp(key, "$and") == 0;
         if (strcmp(key, "$not") == 0) {
             holds = !naive_filter(value, metadata);
         } else if (strcmp(key, "$and") == 0 || strcmp(key, "$or") == 0) {
