@@ -199,6 +199,9 @@ TEST(huggingface_embeds_many_as_it_embeds_one)
 {
     struct env env;
     REQUIRE(env_open(&env, 8));
+    cx_lane_free(&env.lane);
+    const struct cx_lane_options two = { .name = "cpu", .running = 2, .waiting = 8 };
+    cx_lane_new(env.loop, &two, &env.lane); /* workers side by side */
     struct cx_embedder *e = NULL;
     REQUIRE(make(&env, TINY, CX_EMBED_FLOAT32, &e, NULL) == CX_OK);
     const size_t count = 300;
