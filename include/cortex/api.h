@@ -40,7 +40,8 @@ struct cx_api_options {
     size_t event_followers;   /* streams and long polls at once */
     size_t token_cache_bytes; /* of token counts */
     unsigned deadline_ms;
-    size_t ingests_max; /* of NDJSON, at once */
+    uint64_t purge_interval_ms; /* how long what was deleted may stay in the files */
+    size_t ingests_max;         /* of NDJSON, at once */
 };
 struct cx_api;
 

@@ -62,8 +62,8 @@ struct cx_embed_huggingface_options {
     const char *directory;
     const char *model; /* its name, for info and fingerprint */
     enum cx_embed_precision precision;
-    const char *kernel;          /* NULL = the best; else one of a name, for tests */
-    const char *query_prompt;    /* what is put in front of a text; NULL = what the model says */
+    const char *kernel;       /* NULL = the best; else one of a name, for tests */
+    const char *query_prompt; /* what is put in front of a text; NULL = what the model says */
     const char *document_prompt;
     struct cx_loop *loop;
     struct cx_lane *lane;
@@ -205,6 +205,12 @@ void cx_embedder_circuit(const struct cx_embedder *e, struct cx_circuit_info *ou
 /* Nothing is under way, neither calls nor what follows them (cancelled calls, writes of the
  * cache): it may be freed. */
 bool cx_embedder_idle(const struct cx_embedder *e);
+
+/* A text was deleted: a part of the caller's transaction. */
+enum cx_status cx_embed_note_gone(struct cx_db *db, struct cx_str content,
+                                  struct cx_err *err) CX_MUST_CHECK;
+/* Removes what the cache on disk has of such texts, some of them. *more: call again. Write lane. */
+enum cx_status cx_embed_forget_gone(struct cx_db *db, bool *more, struct cx_err *err) CX_MUST_CHECK;
 
 extern const struct cx_migration cx_embed_migrations[];
 extern const size_t cx_embed_migration_count;

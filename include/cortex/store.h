@@ -52,6 +52,10 @@ void cx_store_return(struct cx_store *store, struct cx_db *db);
  * truncate also empties the WAL and waits a little for readers that are in the way:
  * CX_OVERLOADED while they stay. */
 enum cx_status cx_store_checkpoint(struct cx_store *store, bool truncate, struct cx_err *err);
+/* Gives pages that are free, beyond a twentieth of the file, back to the file system: at most so many.
+ * *more: call again. Write lane. */
+enum cx_status cx_store_vacuum(struct cx_store *store, unsigned pages, bool *more,
+                               struct cx_err *err) CX_MUST_CHECK;
 /* True after an I/O error of the writer: nothing may be acknowledged any more, the process must
  * end and look again at what is on disk. Any thread. */
 bool cx_store_failed(const struct cx_store *store);

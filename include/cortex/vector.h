@@ -21,6 +21,8 @@ extern const size_t cx_vector_migration_count;
 struct cx_vector_store; /* the collections of one database */
 struct cx_vector;       /* one collection: its documents, their words, their vectors */
 
+/* Told of each text that goes, as a part of the transaction in which it does. */
+typedef enum cx_status (*cx_gone_fn)(struct cx_db *db, struct cx_str content, struct cx_err *err);
 struct cx_vector_options {
     const char *provider; /* of the embedder that is configured */
     const char *model;
@@ -31,6 +33,7 @@ struct cx_vector_options {
     size_t
         graph_above; /* a collection of more vectors gets a graph (cx_vector_tend); 0 = none does */
     size_t graph_breadth; /* how many rows a search through it keeps in view */
+    cx_gone_fn on_gone;     /* NULL = nobody cares */
 };
 /* Reads every vector into memory, but of collections that belong to another model (CX_VECTOR_OTHER_MODEL).
  * One whose vectors clients bring is opened whatever model is configured. */
@@ -69,6 +72,20 @@ enum cx_status cx_vector_drop(struct cx_vector *v, struct cx_db *db, size_t *doc
  * holds have left on the disk, and of vectors that count no more. *more: call again. Write lane. */
 enum cx_status cx_vector_sweep(struct cx_vector_store *store, struct cx_db *db, bool *more,
                                struct cx_err *err) CX_MUST_CHECK;
+
+/* What a deleted text leaves in the keyword indexes goes when their parts are merged. One slice of that,
+ * of some ten milliseconds; progress is zeroed before the first. When it is done, and the free pages and the
+ * WAL have been dealt with, cx_vector_purged says so. Write lane. */
+struct cx_vector_purge {
+    int64_t generation; /* of what has gone; 0: nothing has */
+    int64_t collection; /* the last that was dealt with */
+    bool done;
+};
+enum cx_status cx_vector_purge(struct cx_vector_store *store, struct cx_db *db,
+                               struct cx_vector_purge *progress, struct cx_err *err) CX_MUST_CHECK;
+/* *clean: nothing has gone since the purge began. */
+enum cx_status cx_vector_purged(struct cx_db *db, const struct cx_vector_purge *progress,
+                                bool *clean, struct cx_err *err) CX_MUST_CHECK;
 
 /* Of all collections, for health and metrics. Any thread, without a database. */
 struct cx_vector_store_figures {

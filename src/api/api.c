@@ -57,6 +57,7 @@ void cx_api_set_vector(struct cx_api *api, struct cx_vector_store *vector)
     if (vector != NULL && api->options.embedder != NULL && api->phase != CX_API_DRAINING) {
         api__pending_start(api);
         api__sweep_start(api);
+        api__purge_start(api);
     }
     if (vector != NULL && api->phase != CX_API_DRAINING) {
         api__tend_start(api);
@@ -78,12 +79,14 @@ void cx_api_stop(struct cx_api *api)
     api__event_hub_stop(api);
     api__sweep_stop(api);
     api__tend_stop(api);
+    api__purge_drain(api);
 }
 
 bool cx_api_idle(const struct cx_api *api)
 {
     return api->health.job == NULL && api->snapshots.build == NULL && api__pending_idle(api) &&
-           api__hot_idle(api) && api__sweep_idle(api) && api__tend_idle(api);
+           api__hot_idle(api) && api__sweep_idle(api) && api__tend_idle(api) &&
+           api__purge_idle(api);
 }
 
 void cx_api_free(struct cx_api **api)
@@ -100,6 +103,7 @@ void cx_api_free(struct cx_api **api)
     api__event_hub_free(*api);
     cx_token_cache_free(&(*api)->token_cache);
     api__sweep_free(*api);
+    api__purge_free(*api);
     api__reembed_free(*api);
     api__tend_free(*api);
     free((*api)->routes);

@@ -40,6 +40,7 @@ struct api__snapshots {
 };
 
 struct api__pending;
+struct api__purge;
 struct api__sweep;
 struct api__reembed_all;
 
@@ -84,13 +85,14 @@ struct cx_api {
     struct api__tool_log tool_log;
     struct api__event_hub *event_hub;
     struct api__pending *pending;         /* NULL without a vector store */
+    struct api__purge *purge;             /* the same */
     struct api__sweep *sweep;             /* the same */
     struct api__reembed_all *reembed_all; /* NULL = nobody waits for it */
     struct api__tend *tend;               /* NULL without a vector store */
     struct cx_token_cache *token_cache;
     char model_fingerprint[65]; /* of the configured embedder; "" without */
-    size_t ingests;       /* ingest_lines.c: that are under way */
-    size_t answers_bytes; /* openai_compat.c: of the answers under way */
+    size_t ingests;             /* ingest_lines.c: that are under way */
+    size_t answers_bytes;       /* openai_compat.c: of the answers under way */
     struct cx_series *answers_gauge;
 };
 
@@ -218,6 +220,13 @@ void api__tend_start(struct cx_api *api);
 void api__tend_stop(struct cx_api *api); /* then wait until it is idle */
 bool api__tend_idle(const struct cx_api *api);
 void api__tend_free(struct cx_api *api);
+/* purge.c: from when the vector store is there. */
+void api__purge_start(struct cx_api *api);
+/* Texts have gone. */
+void api__purge_changed(struct cx_api *api);
+void api__purge_drain(struct cx_api *api); /* at once; then wait until it is idle */
+bool api__purge_idle(const struct cx_api *api);
+void api__purge_free(struct cx_api *api);
 
 /* sweep.c: removes what deleted collections have left on the disk; from when the vector store is there
  * until the drain. */

@@ -400,6 +400,9 @@ void api__batch_tell(struct api__batch *b, struct cx_exchange *x)
     if (b->done.pending > 0) {
         api__pending_wake(b->api);
     }
+    if (b->done.updated + b->done.removed > 0) {
+        api__purge_changed(b->api);
+    }
     if (b->done.indexed + b->done.updated == 0) {
         return;
     }

@@ -123,6 +123,7 @@ static void tell_deleted(struct deletion *d)
         return;
     }
     d->gone = false;
+    api__purge_changed(d->api);
     CX_LOG(CX_LOG_INFO, "collection deleted", CX_S("collection", cx_vector_name(d->v)),
            CX_I("documents", d->documents));
     json_t *payload = json_object();

@@ -176,6 +176,7 @@ static void tell_deleted(struct lookup *l)
     if (l->deleted == 0) {
         return;
     }
+    api__purge_changed(l->api);
     json_t *payload = json_object();
     json_object_set_new(payload, "collection", json_string(cx_vector_name(l->v)));
     json_object_set_new(payload, "deleted", json_integer((json_int_t)l->deleted));

@@ -102,6 +102,7 @@ static void on_swept(void *arg, enum cx_status status)
                CX_S("error", s->err.text));
         cx_timer_start(s->timer, PAUSE_MS, 0);
     } else if (s->more || s->asked) {
+        api__purge_changed(s->api);
         cx_timer_start(s->timer, 0, 0);
     }
     if (s->status == CX_OK && !s->more) {

@@ -250,6 +250,7 @@ static enum cx_status make_api(struct app *app, struct cx_err *err)
                   .size_cap = c->state_context_size_cap,
                   .keep = c->state_snapshots_kept,
                   .count_tokens = app__count_tokens },
+        .purge_interval_ms = app->config->vector_purge_interval_ms,
         .ingests_max = app->config->vector_ingests,
         .vector_backend = has_vector_store(app) ? "local" : "none",
         .search_mode = (enum cx_search_mode)c->search_default_mode,
@@ -421,6 +422,7 @@ static void open_work(void *arg)
             .collections_max = app->config->vector_collections,
             .graph_above = app->config->vector_graph_above,
             .graph_breadth = app->config->vector_graph_breadth,
+            .on_gone = cx_embed_note_gone,
         };
         o->status =
             cx_vector_store_open(cx_store_writer(app->store), &options, &app->vector, &o->err);

@@ -22,6 +22,9 @@ const struct cx_migration cx_embed_migrations[] = {
       " vector BLOB NOT NULL," /* float32, little-endian */
       " UNIQUE (fingerprint, content_hash));"
       "CREATE INDEX embedding_cache_use ON embedding_cache (used_at);" },
+    { "embed", 2,
+      "CREATE INDEX embedding_cache_content ON embedding_cache (content_hash);"
+      "CREATE TABLE embedding_gone (content_hash BLOB PRIMARY KEY) WITHOUT ROWID;" },
 };
 const size_t cx_embed_migration_count = CX_ARRAY_LEN(cx_embed_migrations);
 

@@ -48,6 +48,7 @@ struct embed__disk { /* owner: its batcher */
     struct touch slice_touches[SLICE_ROWS];
     size_t slice_touch_count;
     int64_t rows; /* in the table; -1 = not counted yet */
+    unsigned slices;
     enum cx_status status;
     struct cx_err err;
     struct cx_series *damaged;

@@ -18,6 +18,7 @@
 #include "cortex/metrics.h"
 
 #define SLICE_BYTES ((size_t)512 * 1024)
+#define RECOUNT_SLICES 512
 #define EVICT_ROWS 256 /* at most, in one write */
 #define ROW_BYTES 128  /* of a row beside its vector */
 
@@ -158,7 +159,7 @@ static enum cx_status write_slice(struct embed__disk *disk, struct cx_db *db, in
     struct cx_stmt *s = NULL;
     bool row = false;
     enum cx_status status = CX_OK;
-    if (*rows < 0) {
+    if (*rows < 0 || ++disk->slices % RECOUNT_SLICES == 0) { /* others remove rows as well */
         status = cx_db_prepare(db, "SELECT count(*) FROM embedding_cache", &s, &disk->err);
         if (status == CX_OK) {
             status = cx_stmt_step(s, &row, &disk->err);

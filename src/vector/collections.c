@@ -39,6 +39,7 @@ enum cx_status cx_vector_store_open(struct cx_db *db, const struct cx_vector_opt
     store->model = cx_strdup(options->model);
     store->fingerprint = cx_strdup(options->fingerprint);
     store->dimension = options->dimension;
+    store->on_gone = options->on_gone;
     store->collections_max =
         options->collections_max > 0 ? options->collections_max : COLLECTIONS_MAX;
     store->path = cx_db_path(db);

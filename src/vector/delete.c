@@ -131,7 +131,7 @@ static enum cx_status remove_rows(struct cx_vector *v, struct cx_db *db, struct 
     gone->count = 0;
     while (gone->count < matching && status == CX_OK &&
            (gone->count % CLOCK_EVERY != 0 || gone->count == 0 || cx_clock_mono_ns() < end_ns)) {
-        status = vector__row_remove(db, &v->fulltext, gone->ids[gone->count], err);
+        status = vector__row_remove(v->store, db, &v->fulltext, gone->ids[gone->count], err);
         gone->count += status == CX_OK ? 1 : 0;
     }
     return status;

@@ -52,7 +52,7 @@ enum cx_status vector__passages_remove(const struct cx_vector *v, struct cx_db *
         }
     }
     for (size_t i = first; i < removed->count && status == CX_OK; i++) {
-        status = vector__row_remove(db, &v->fulltext, removed->items[i], err);
+        status = vector__row_remove(v->store, db, &v->fulltext, removed->items[i], err);
     }
     return status;
 }

@@ -99,7 +99,10 @@ enum cx_status vector__row_update_content(const struct cx_vector *v, struct cx_d
                                           const struct cx_document *doc, int64_t id,
                                           const uint8_t hash[CX_SHA256_BYTES], struct cx_err *err)
 {
-    enum cx_status status = run_with_id(db, v->fulltext.remove, id, err);
+    enum cx_status status = vector__note_gone(v->store, db, id, err);
+    if (status == CX_OK) {
+        status = run_with_id(db, v->fulltext.remove, id, err);
+    }
     struct cx_stmt *s = NULL;
     if (status == CX_OK) {
         status = cx_db_prepare(
@@ -211,7 +214,7 @@ enum cx_status vector__row_delete(const struct cx_vector *v, struct cx_db *db, s
     }
     const int64_t found = cx_stmt_int(s, 0);
     cx_stmt_reset(s);
-    status = vector__row_remove(db, &v->fulltext, found, err);
+    status = vector__row_remove(v->store, db, &v->fulltext, found, err);
     if (status == CX_OK) {
         *id = found;
     }
@@ -219,10 +222,14 @@ enum cx_status vector__row_delete(const struct cx_vector *v, struct cx_db *db, s
 }
 
 /* The keyword index must be told exactly what it was told when the document came. */
-enum cx_status vector__row_remove(struct cx_db *db, const struct vector__fulltext *fulltext,
-                                  int64_t id, struct cx_err *err)
+enum cx_status vector__row_remove(const struct cx_vector_store *store, struct cx_db *db,
+                                  const struct vector__fulltext *fulltext, int64_t id,
+                                  struct cx_err *err)
 {
-    enum cx_status status = run_with_id(db, fulltext->remove, id, err);
+    enum cx_status status = vector__note_gone(store, db, id, err);
+    if (status == CX_OK) {
+        status = run_with_id(db, fulltext->remove, id, err);
+    }
     if (status == CX_OK) {
         status = vector__row_drop_vectors(db, id, err);
     }

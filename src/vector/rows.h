@@ -60,7 +60,15 @@ enum cx_status vector__row_delete(const struct cx_vector *v, struct cx_db *db, s
                                   int64_t *id, struct cx_err *err);
 
 /* A document of a collection whose keyword index this is. */
-enum cx_status vector__row_remove(struct cx_db *db, const struct vector__fulltext *fulltext,
-                                  int64_t id, struct cx_err *err) CX_MUST_CHECK;
+enum cx_status vector__row_remove(const struct cx_vector_store *store, struct cx_db *db,
+                                  const struct vector__fulltext *fulltext, int64_t id,
+                                  struct cx_err *err) CX_MUST_CHECK;
+/* sweep.c: a digest of how the parts of a keyword index lie, and whether they are few. */
+enum cx_status vector__read_parts(struct cx_db *db, const struct vector__fulltext *fulltext,
+                                  uint8_t digest[CX_SHA256_BYTES], bool *small,
+                                  struct cx_err *err) CX_MUST_CHECK;
+/* purge.c: the text of this document is about to go. */
+enum cx_status vector__note_gone(const struct cx_vector_store *store, struct cx_db *db, int64_t id,
+                                 struct cx_err *err) CX_MUST_CHECK;
 
 #endif

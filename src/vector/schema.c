@@ -46,5 +46,10 @@ const struct cx_migration cx_vector_migrations[] = {
       "CREATE TABLE vectors_beside ("
       " id INTEGER PRIMARY KEY REFERENCES documents (id),"
       " vector BLOB NOT NULL);" },
+    /* Its one row: texts have gone whose words the keyword indexes, or the WAL, may still hold. */
+    { "vector", 3,
+      "CREATE TABLE purge ("
+      " id INTEGER PRIMARY KEY CHECK (id = 1),"
+      " generation INTEGER NOT NULL);" },
 };
 const size_t cx_vector_migration_count = CX_ARRAY_LEN(cx_vector_migrations);

@@ -25,12 +25,11 @@ static struct cx_vector *hold_stale(struct cx_vector_store *store);
 static enum cx_status drop_stale(struct cx_vector *v, struct cx_db *db, char **at,
                                  struct cx_err *err);
 static enum cx_status note_clean(const struct cx_vector *v, struct cx_db *db, struct cx_err *err);
-static enum cx_status sweep_documents(struct cx_db *db, const struct vector__fulltext *fulltext,
-                                      int64_t collection, bool *none, struct cx_err *err);
+static enum cx_status sweep_documents(struct cx_vector_store *store, struct cx_db *db,
+                                      const struct vector__fulltext *fulltext, int64_t collection,
+                                      bool *none, struct cx_err *err);
 static enum cx_status sweep_table(struct cx_db *db, const struct vector__fulltext *fulltext,
                                   int64_t collection, bool *done, struct cx_err *err);
-static enum cx_status read_parts(struct cx_db *db, const struct vector__fulltext *fulltext,
-                                 uint8_t digest[CX_SHA256_BYTES], bool *small, struct cx_err *err);
 
 void vector__note_dropped(struct cx_vector_store *store, int64_t id)
 {
@@ -55,7 +54,7 @@ enum cx_status cx_vector_sweep(struct cx_vector_store *store, struct cx_db *db, 
     bool done = false;
     enum cx_status status = cx_db_begin(db, err);
     if (status == CX_OK) {
-        status = sweep_documents(db, fulltext, collection, &none, err);
+        status = sweep_documents(store, db, fulltext, collection, &none, err);
         if (status == CX_OK && none) {
             status = sweep_table(db, fulltext, collection, &done, err);
         }
@@ -98,8 +97,9 @@ static size_t next_free(struct cx_vector_store *store)
     return at;
 }
 
-static enum cx_status sweep_documents(struct cx_db *db, const struct vector__fulltext *fulltext,
-                                      int64_t collection, bool *none, struct cx_err *err)
+static enum cx_status sweep_documents(struct cx_vector_store *store, struct cx_db *db,
+                                      const struct vector__fulltext *fulltext, int64_t collection,
+                                      bool *none, struct cx_err *err)
 {
     const uint64_t end_ns = cx_clock_mono_ns() + SLICE_NS;
     do {
@@ -115,7 +115,7 @@ static enum cx_status sweep_documents(struct cx_db *db, const struct vector__ful
         const int64_t id = status == CX_OK && row ? cx_stmt_int(s, 0) : 0;
         cx_stmt_reset(s);
         if (status == CX_OK && row) {
-            status = vector__row_remove(db, fulltext, id, err);
+            status = vector__row_remove(store, db, fulltext, id, err);
         }
         if (status != CX_OK) {
             return status;
@@ -133,7 +133,7 @@ static enum cx_status sweep_table(struct cx_db *db, const struct vector__fulltex
     uint8_t before[CX_SHA256_BYTES];
     uint8_t after[CX_SHA256_BYTES];
     bool small = false;
-    enum cx_status status = read_parts(db, fulltext, before, &small, err);
+    enum cx_status status = vector__read_parts(db, fulltext, before, &small, err);
     struct cx_stmt *s = NULL;
     if (status == CX_OK && !small) {
         status = cx_db_prepare(db, fulltext->merge, &s, err);
@@ -142,7 +142,7 @@ static enum cx_status sweep_table(struct cx_db *db, const struct vector__fulltex
             status = cx_stmt_run(s, err);
         }
         if (status == CX_OK) {
-            status = read_parts(db, fulltext, after, &small, err);
+            status = vector__read_parts(db, fulltext, after, &small, err);
         }
         if (status != CX_OK || (!small && memcmp(before, after, sizeof before) != 0)) {
             return status;
@@ -163,8 +163,8 @@ static enum cx_status sweep_table(struct cx_db *db, const struct vector__fulltex
 }
 
 /* A digest of how the parts lie, and whether they are few. */
-static enum cx_status read_parts(struct cx_db *db, const struct vector__fulltext *fulltext,
-                                 uint8_t digest[CX_SHA256_BYTES], bool *small, struct cx_err *err)
+enum cx_status vector__read_parts(struct cx_db *db, const struct vector__fulltext *fulltext,
+                                  uint8_t digest[CX_SHA256_BYTES], bool *small, struct cx_err *err)
 {
     struct cx_stmt *s = NULL;
     enum cx_status status = cx_db_prepare(db, fulltext->parts, &s, err);

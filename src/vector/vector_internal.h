@@ -30,6 +30,7 @@ struct cx_vector_store {
     size_t collections_max;
     size_t graph_above; /* a collection of more vectors has a graph */
     size_t graph_breadth;
+    cx_gone_fn on_gone;
     struct vector__memory memory;
     pthread_mutex_t mutex;    /* guards the table, and who holds what; for moments only */
     struct cx_vector **items; /* by name, but for those that are deleted */

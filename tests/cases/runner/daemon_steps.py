@@ -2,6 +2,8 @@
 """Steps about the process: started, signalled, waited for, its log read."""
 
 import subprocess
+import time
+from pathlib import Path
 
 from . import expect
 from .daemon import Daemon, describe
@@ -104,6 +106,27 @@ class DaemonSteps:
                 raise CaseError(f"run has no {word}")
         if done.returncode != code:
             raise CaseError(f"cortexd ended with {describe(done.returncode)}, want status {code}")
+
+    def step_files(self, rest, step):
+        """files hold TEXT | files lack TEXT: bytes of any file under the data directory, in any case.
+        lack waits until it is so."""
+        word, _, text = rest.partition(" ")
+        deadline = time.monotonic() + self.patience
+        while True:
+            found = [
+                str(path)
+                for path in sorted(Path(self.vars["data"]).rglob("*"))
+                if path.is_file() and text.lower().encode() in path.read_bytes().lower()
+            ]
+            if word == "hold":
+                if not found:
+                    raise CaseError(f"no file holds {text}")
+                return
+            if not found:
+                return
+            if time.monotonic() > deadline:
+                raise CaseError(f"{text} stands in {', '.join(found)}")
+            time.sleep(0.02)
 
     def step_log(self, rest, step):
         """log ~ REGEX waits for a line; log !~ REGEX says that none has come."""
