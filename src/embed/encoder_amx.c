@@ -128,9 +128,24 @@ TARGET static INLINE void load_right(const uint16_t *right, size_t to_second)
     _tile_loadd(7, right + to_second, LINE);
 }
 
+/* Asks for `count` lines at a time of what is multiplied next, so that it is near by then. */
+struct ahead {
+    const char *at;
+    size_t count; /* a step */
+};
+
+TARGET static INLINE void look_ahead(struct ahead *ahead)
+{
+    for (size_t i = 0; i < ahead->count; i++) {
+        _mm_prefetch(ahead->at, _MM_HINT_T1);
+        ahead->at += LINE;
+    }
+}
+
 /* One or two blocks of rows times a panel: result[BLOCK][BLOCK]. right: [steps][2][parts]. */
 TARGET static INLINE void multiply_block(const uint16_t *left, const uint16_t *right, size_t steps,
-                                         float *result, const bool two, const size_t parts)
+                                         float *result, struct ahead *ahead, const bool two,
+                                         const size_t parts)
 {
     const size_t to_second = steps * parts * TILE_NUMBERS;
     const size_t right_second = parts * TILE_NUMBERS;
@@ -140,23 +155,24 @@ TARGET static INLINE void multiply_block(const uint16_t *left, const uint16_t *r
     _tile_zero(2);
     _tile_zero(3);
     for (size_t k = 0; k < steps; k++) {
+        look_ahead(ahead);
         load_left(left, to_second, two);
-        load_right(right, right_second);
-        multiply_loaded(two);
         if (parts == 3) {
-            load_right(right + TILE_NUMBERS, right_second);
-            multiply_loaded(two);
             load_right(right + (size_t)2 * TILE_NUMBERS, right_second);
             multiply_loaded(two);
-            load_left(left + TILE_NUMBERS, to_second, two);
-            load_right(right, right_second);
-            multiply_loaded(two);
             load_right(right + TILE_NUMBERS, right_second);
             multiply_loaded(two);
-            load_left(left + (size_t)2 * TILE_NUMBERS, to_second, two);
             load_right(right, right_second);
             multiply_loaded(two);
+            load_left(left + (size_t)2 * TILE_NUMBERS, to_second, two);
+            multiply_loaded(two);
+            load_left(left + TILE_NUMBERS, to_second, two);
+            multiply_loaded(two);
+            load_right(right + TILE_NUMBERS, right_second);
+        } else {
+            load_right(right, right_second);
         }
+        multiply_loaded(two);
         left += parts * TILE_NUMBERS;
         right += 2 * parts * TILE_NUMBERS;
     }
@@ -209,15 +225,18 @@ TARGET static void finish_block(const struct embed__product *p, const float *res
 }
 
 TARGET static INLINE void multiply_panel(const struct embed__product *p, const struct space *s,
-                                         const uint16_t *right, size_t first, const size_t parts)
+                                         const uint16_t *right, size_t first, const char *next,
+                                         size_t next_bytes, const size_t parts)
 {
     const size_t steps = steps_of(p->matrix->in);
+    const size_t turns = (p->rows + BLOCK - 1) / BLOCK * steps;
+    struct ahead ahead = { next, (next_bytes / LINE + turns - 1) / turns };
     for (size_t row = 0; row < p->rows; row += BLOCK) {
         const uint16_t *left = s->left + row / SIDE * steps * parts * TILE_NUMBERS;
         if (p->rows - row > SIDE) {
-            multiply_block(left, right, steps, s->result, true, parts);
+            multiply_block(left, right, steps, s->result, &ahead, true, parts);
         } else {
-            multiply_block(left, right, steps, s->result, false, parts);
+            multiply_block(left, right, steps, s->result, &ahead, false, parts);
         }
         finish_block(p, s->result, row, first);
     }
@@ -255,10 +274,13 @@ TARGET static void bfloat16_linear(const struct embed__product *p)
     const struct embed__matrix *m = p->matrix;
     const struct space s = divide_space(p, 1);
     enter_tiles();
+    const size_t panel = steps_of(m->in) * STEP * BLOCK;
     split_left(p->a, p->a_stride, p->rows, m->in, s.left, 1);
     for (size_t first = 0; first < m->out; first += BLOCK) {
         const uint16_t *right = m->packed;
-        multiply_panel(p, &s, right + first * steps_of(m->in) * STEP, first, 1);
+        right += first * steps_of(m->in) * STEP;
+        const uint16_t *next = right + panel;
+        multiply_panel(p, &s, right, first, (const char *)next, panel * sizeof *next, 1);
     }
     _tile_release();
 }
@@ -295,8 +317,11 @@ TARGET static void float32_linear(const struct embed__product *p)
     enter_tiles();
     split_left(p->a, p->a_stride, p->rows, m->in, s.left, PARTS_MAX);
     for (size_t first = 0; first < m->out; first += BLOCK) {
-        split_panel((const float *)m->packed + first * m->in, m->in, s.right);
-        multiply_panel(p, &s, s.right, first, PARTS_MAX);
+        const float *panel = (const float *)m->packed + first * m->in;
+        const float *next = panel + BLOCK * m->in;
+        split_panel(panel, m->in, s.right);
+        multiply_panel(p, &s, s.right, first, (const char *)next, BLOCK * m->in * sizeof *next,
+                       PARTS_MAX);
     }
     _tile_release();
 }

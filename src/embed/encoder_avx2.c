@@ -15,6 +15,7 @@
 #define ROWS 6
 #define VECS 2
 
+#define v_ahead(at) _mm_prefetch((const char *)(at), _MM_HINT_T0)
 #define v_load _mm256_loadu_ps
 #define v_store _mm256_storeu_ps
 #define v_set _mm256_set1_ps

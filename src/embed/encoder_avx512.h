@@ -10,6 +10,8 @@
 
 #if defined(__x86_64__)
 extern const struct embed__kernel embed__kernel_avx512;
+extern const struct embed__kernel embed__kernel_avx512_bfloat16;
+extern const struct embed__kernel embed__kernel_avx512_int8;
 bool embed__avx512_runs_here(void);
 size_t embed__avx512_attend_bytes(size_t length, size_t width);
 void embed__avx512_attend(const struct embed__attention *t);

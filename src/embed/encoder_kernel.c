@@ -11,10 +11,12 @@
 
 const struct embed__kernel *const embed__kernels[] = {
 #if defined(__x86_64__)
-    &embed__kernel_amx,   &embed__kernel_amx_float32,    &embed__kernel_avx512,
-    &embed__kernel_avx2,
+    &embed__kernel_amx,         &embed__kernel_amx_float32,
+    &embed__kernel_avx512,      &embed__kernel_avx512_bfloat16,
+    &embed__kernel_avx512_int8, &embed__kernel_avx2,
 #endif
-    &embed__kernel_plain, &embed__kernel_plain_bfloat16, &embed__kernel_plain_int8,
+    &embed__kernel_plain,       &embed__kernel_plain_bfloat16,
+    &embed__kernel_plain_int8,
 };
 const size_t embed__kernels_count = CX_ARRAY_LEN(embed__kernels);
 
@@ -44,4 +46,10 @@ size_t embed__no_bytes(size_t rows, size_t in)
     (void)rows;
     (void)in;
     return 0;
+}
+
+size_t embed__tile_height(size_t rows, size_t most)
+{
+    const size_t tiles = rows > most ? (rows + most - 1) / most : 1;
+    return (rows + tiles - 1) / tiles;
 }

@@ -85,6 +85,9 @@ extern const struct embed__kernel *const embed__kernels[];
 extern const size_t embed__kernels_count;
 
 size_t embed__no_bytes(size_t rows, size_t in); /* linear_bytes of a kernel that needs none */
+/* `rows` rows in as few tiles of at most `most` as can be, all of about the same height: a tile of one
+ * row would wait for each of its additions. */
+size_t embed__tile_height(size_t rows, size_t most);
 size_t embed__round_up(size_t value, size_t multiple);
 /* Bytes of panels; width divides out or the last one is padded with zeros. */
 size_t embed__panels_bytes(size_t out, size_t in, size_t width);

@@ -10,6 +10,7 @@
 #define vec __m512
 #define LANES 16
 
+#define v_ahead(at) _mm_prefetch((const char *)(at), _MM_HINT_T0)
 #define v_load _mm512_loadu_ps
 #define v_store _mm512_storeu_ps
 #define v_set _mm512_set1_ps

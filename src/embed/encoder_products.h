@@ -13,6 +13,7 @@
 #include "encoder_functions.h"
 
 #define PANEL (VECS * LANES)
+#define AHEAD 24  /* rows of a panel: the processor's own prefetching ends with each page */
 #define DEPTH 384 /* rows of a panel between which a tile's sums are written: a piece stays in L2 */
 
 /* One tile: c[rows][vecs · LANES] = start + a · b, where a piece of b has `depth` rows. */
@@ -47,6 +48,7 @@ TARGET static INLINE void multiply_tile(const struct tile *t, const size_t rows,
         UNROLL
         for (size_t j = 0; j < vecs; j++) {
             column[j] = v_load(b + j * LANES);
+            v_ahead(b + AHEAD * PANEL + j * LANES);
         }
         UNROLL
         for (size_t i = 0; i < rows; i++) {
@@ -98,18 +100,10 @@ static void run_tile(size_t rows, size_t vecs, const struct tile *t)
     TILE_OF[rows - 1][vecs - 1](t);
 }
 
-/* `rows` rows in as few tiles as can be, all of about the same height: a tile of one row would wait
- * for each of its additions. How a row is summed does not depend on its tile. */
-static size_t tile_height(size_t rows)
-{
-    const size_t tiles = (rows + ROWS - 1) / ROWS;
-    return (rows + tiles - 1) / tiles;
-}
-
 /* All rows through a piece of a panel. t: as for the first tile. */
 static void multiply_rows(struct tile t, size_t rows, size_t vecs)
 {
-    const size_t height = tile_height(rows);
+    const size_t height = embed__tile_height(rows, ROWS);
     for (size_t row = 0; row < rows; row += height) {
         const size_t here = rows - row < height ? rows - row : height;
         run_tile(here, vecs, &t);

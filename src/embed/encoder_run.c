@@ -10,7 +10,7 @@
 
 #include "encoder_internal.h"
 
-#define SLICE_ROWS 128
+#define SLICE_ROWS 256
 
 struct embed__scratch {
     size_t tokens;

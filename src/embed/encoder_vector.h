@@ -139,7 +139,7 @@ static void attend_tile(const struct embed__attention *t, const struct attention
 static void attend(const struct embed__attention *t)
 {
     const struct attention_space s = divide_attention(t);
-    const size_t height = tile_height(t->length);
+    const size_t height = embed__tile_height(t->length, ROWS);
     for (size_t h = 0; h < t->heads; h++) {
         gather_head(t, &s, h);
         for (size_t row = 0; row < t->length; row += height) {
