@@ -2,8 +2,9 @@
  *
  * bfloat16 and int8 for processors whose vectors multiply them: two or four numbers of a row, in 32
  * bits, meet as many rows of a panel at once (vdpbf16ps, vpdpbusd). The latter wants one side without
- * a sign: weights are stored plus 128, and 128 times the sum of the row's numbers is subtracted.
- * Attention stays in float32.
+ * a sign: weights are stored plus 128, and 128 times the sum of the row's numbers is subtracted. In
+ * int8 a row of what meets the weights is two, of its high and its low parts. Attention stays in
+ * float32.
  */
 #include "encoder_avx512.h"
 
@@ -32,10 +33,10 @@ struct groups {
     const uint32_t *panel;
     size_t count; /* of groups in a row */
 };
-struct scales {
-    const float *rows; /* of a's rows and of the panel's columns; int8 only */
-    const int32_t *offsets;
-    const float *columns;
+struct scales {             /* int8 only */
+    const float *rows;      /* of pairs of a's rows */
+    const int32_t *offsets; /* of a's rows, to be subtracted */
+    const float *columns;   /* of the panel's */
 };
 
 static bool bfloat16_runs_here(void);
@@ -74,7 +75,12 @@ const struct embed__kernel embed__kernel_avx512_int8 = {
     .add_norm = embed__avx512_add_norm,
 };
 
-/* The sums of a tile, still without bias: as float32 in c. */
+TARGET static INLINE vec without_offset(__m512i sum, int32_t offset)
+{
+    return _mm512_cvtepi32_ps(_mm512_sub_epi32(sum, _mm512_set1_epi32(offset)));
+}
+
+/* The sums of a tile, still without bias: as float32 in c. In int8 two rows make one of c. */
 TARGET static INLINE void multiply_tile(const struct groups *g, const struct scales *scales,
                                         float *c, size_t c_stride, const bool int8,
                                         const size_t rows, const size_t vecs)
@@ -111,52 +117,58 @@ TARGET static INLINE void multiply_tile(const struct groups *g, const struct sca
         b += PANEL;
     }
     UNROLL
-    for (size_t i = 0; i < rows; i++) {
+    for (size_t i = 0; i < rows; i += int8 ? 2 : 1) {
         UNROLL
         for (size_t j = 0; j < vecs; j++) {
-            vec x = _mm512_castsi512_ps(sums[i][j]);
             if (int8) {
-                const __m512i whole =
-                    _mm512_sub_epi32(sums[i][j], _mm512_set1_epi32(scales->offsets[i]));
-                x = v_mul(_mm512_cvtepi32_ps(whole),
-                          v_mul(v_set(scales->rows[i]), v_load(scales->columns + j * LANES)));
+                const vec high = without_offset(sums[i][j], scales->offsets[i]);
+                const vec low = without_offset(sums[i + 1][j], scales->offsets[i + 1]);
+                const vec scale =
+                    v_mul(v_set(scales->rows[i / 2]), v_load(scales->columns + j * LANES));
+                v_store(c + i / 2 * c_stride + j * LANES,
+                        v_mul(v_fma(high, v_set(256.0F), low), scale));
+            } else {
+                v_store(c + i * c_stride + j * LANES, _mm512_castsi512_ps(sums[i][j]));
             }
-            v_store(c + i * c_stride + j * LANES, x);
         }
     }
 }
 
-#define TILE(rows, vecs)                                                                           \
-    TARGET static void bfloat16_##rows##_##vecs(const struct groups *g, const struct scales *s,    \
-                                                float *c, size_t c_stride)                         \
+#define TILE(kind, int8, rows, vecs)                                                               \
+    TARGET static void kind##_##rows##_##vecs(const struct groups *g, const struct scales *s,      \
+                                              float *c, size_t c_stride)                           \
     {                                                                                              \
-        multiply_tile(g, s, c, c_stride, false, rows, vecs);                                       \
-    }                                                                                              \
-    TARGET static void int8_##rows##_##vecs(const struct groups *g, const struct scales *s,        \
-                                            float *c, size_t c_stride)                             \
-    {                                                                                              \
-        multiply_tile(g, s, c, c_stride, true, rows, vecs);                                        \
+        multiply_tile(g, s, c, c_stride, int8, rows, vecs);                                        \
     }
-#define TILES(rows) TILE(rows, 1) TILE(rows, 2) TILE(rows, 3)
-TILES(1)
-TILES(2)
-TILES(3)
-TILES(4)
-TILES(5)
-TILES(6)
-TILES(7)
-TILES(8)
+#define TILES(kind, int8, rows)                                                                    \
+    TILE(kind, int8, rows, 1) TILE(kind, int8, rows, 2) TILE(kind, int8, rows, 3)
+TILES(bfloat16, false, 1)
+TILES(bfloat16, false, 2)
+TILES(bfloat16, false, 3)
+TILES(bfloat16, false, 4)
+TILES(bfloat16, false, 5)
+TILES(bfloat16, false, 6)
+TILES(bfloat16, false, 7)
+TILES(bfloat16, false, 8)
+TILES(int8, true, 2)
+TILES(int8, true, 4)
+TILES(int8, true, 6)
+TILES(int8, true, 8)
+typedef void (*tile_fn)(const struct groups *g, const struct scales *s, float *c, size_t c_stride);
 #define NAMES(kind, rows)                                                                          \
     {                                                                                              \
         kind##_##rows##_1, kind##_##rows##_2, kind##_##rows##_3                                    \
     }
-#define TABLE(kind)                                                                                \
-    {                                                                                              \
-        NAMES(kind, 1), NAMES(kind, 2), NAMES(kind, 3), NAMES(kind, 4), NAMES(kind, 5),            \
-            NAMES(kind, 6), NAMES(kind, 7), NAMES(kind, 8),                                        \
-    }
-static void (*const TILE_OF[2][ROWS][VECS])(const struct groups *, const struct scales *, float *,
-                                            size_t) = { TABLE(bfloat16), TABLE(int8) };
+static const tile_fn BFLOAT16_TILE_OF[][VECS] = {
+    NAMES(bfloat16, 1), NAMES(bfloat16, 2), NAMES(bfloat16, 3), NAMES(bfloat16, 4),
+    NAMES(bfloat16, 5), NAMES(bfloat16, 6), NAMES(bfloat16, 7), NAMES(bfloat16, 8),
+};
+static const tile_fn INT8_TILE_OF[][VECS] = {
+    NAMES(int8, 2),
+    NAMES(int8, 4),
+    NAMES(int8, 6),
+    NAMES(int8, 8),
+};
 
 TARGET static void finish(const struct embed__product *p, size_t first, size_t width)
 {
@@ -172,28 +184,30 @@ TARGET static void finish(const struct embed__product *p, size_t first, size_t w
     }
 }
 
-static void multiply_panels(const struct embed__product *p, struct groups g, struct scales scales,
-                            bool int8)
+static void multiply_panels(const struct embed__product *p, const struct groups *g,
+                            const struct scales *scales, bool int8)
 {
-    const size_t height = embed__tile_height(p->rows, ROWS);
-    const struct groups start = g;
-    const struct scales start_scales = scales;
+    const size_t most = int8 ? CX_ARRAY_LEN(INT8_TILE_OF) : CX_ARRAY_LEN(BFLOAT16_TILE_OF);
+    const size_t height = embed__tile_height(p->rows, most);
     for (size_t first = 0; first < p->matrix->out; first += PANEL) {
         const size_t rest = p->matrix->out - first;
         const size_t width = rest < PANEL ? rest : PANEL;
-        g.a = start.a;
-        g.panel = start.panel + first * start.count;
-        scales = start_scales;
-        scales.columns = int8 ? start_scales.columns + first : NULL;
+        struct groups tile = *g;
+        struct scales by = *scales;
+        tile.panel += first * g->count;
+        by.columns = int8 ? by.columns + first : NULL;
         for (size_t row = 0; row < p->rows; row += height) {
             const size_t rows = p->rows - row < height ? p->rows - row : height;
-            CX_CHECK(rows >= 1 && rows <= ROWS && width >= LANES && width <= PANEL);
-            TILE_OF[int8 ? 1 : 0][rows - 1][width / LANES - 1](
-                &g, &scales, p->c + row * p->c_stride + first, p->c_stride);
-            g.a += rows * g.a_stride;
+            CX_CHECK(rows >= 1 && rows <= most && width >= LANES && width <= PANEL);
+            float *c = p->c + row * p->c_stride + first;
             if (int8) {
-                scales.rows += rows;
-                scales.offsets += rows;
+                INT8_TILE_OF[rows - 1][width / LANES - 1](&tile, &by, c, p->c_stride);
+                tile.a += 2 * rows * tile.a_stride;
+                by.rows += rows;
+                by.offsets += 2 * rows;
+            } else {
+                BFLOAT16_TILE_OF[rows - 1][width / LANES - 1](&tile, &by, c, p->c_stride);
+                tile.a += rows * tile.a_stride;
             }
         }
         finish(p, first, width);
@@ -242,8 +256,8 @@ TARGET static void bfloat16_linear(const struct embed__product *p)
             _mm256_storeu_si256((__m256i *)(void *)(groups + (i * in + k) / 2), (__m256i)half);
         }
     }
-    multiply_panels(p, (struct groups){ groups, in / 2, p->matrix->packed, in / 2 },
-                    (struct scales){ NULL, NULL, NULL }, false);
+    multiply_panels(p, &(struct groups){ groups, in / 2, p->matrix->packed, in / 2 },
+                    &(struct scales){ NULL, NULL, NULL }, false);
 }
 
 /* ---- int8 ------------------------------------------------------------------------------------
@@ -277,31 +291,46 @@ static void int8_pack(const float *weight, size_t out, size_t in, void *packed)
 
 static size_t int8_linear_bytes(size_t rows, size_t in)
 {
-    return embed__round_up(rows, LANES) * (in + sizeof(float) + sizeof(int32_t));
+    return embed__round_up(rows, LANES) * (2 * in + sizeof(float) + 2 * sizeof(int32_t));
 }
 
-/* As embed__int8_row does it; also 128 times the sum of the numbers. */
-TARGET static float round_row(const float *x, size_t count, int8_t *numbers, int32_t *offset)
+struct rounded_row {
+    int8_t *high;
+    int8_t *low;
+    int32_t offsets[2]; /* 128 times the sums of the parts */
+};
+
+/* As embed__int16_row does it, in two parts: high · 256 + low. */
+TARGET static float round_row(const float *x, size_t count, struct rounded_row *out)
 {
     vec most = v_zero();
     for (size_t k = 0; k < count; k += LANES) {
         most = v_max(_mm512_abs_ps(v_load(x + k)), most);
     }
     const float largest = v_most(most);
-    const float factor = largest > 0 ? (float)EMBED__INT8_MOST / largest : 0;
+    const float factor = largest > 0 ? (float)EMBED__INT16_MOST / largest : 0;
     if (!(factor > 0 && factor < 3e38F)) { /* all zeros, or nothing that can be scaled */
-        memset(numbers, 0, count);
-        *offset = 0;
+        memset(out->high, 0, count);
+        memset(out->low, 0, count);
+        out->offsets[0] = 0;
+        out->offsets[1] = 0;
         return 0;
     }
-    __m512i sum = _mm512_setzero_si512();
+    __m512i high_sum = _mm512_setzero_si512();
+    __m512i low_sum = high_sum;
     for (size_t k = 0; k < count; k += LANES) {
         const __m512i whole = _mm512_cvtps_epi32(v_mul(v_load(x + k), v_set(factor)));
-        sum = _mm512_add_epi32(sum, whole);
-        _mm_storeu_si128((__m128i *)(void *)(numbers + k), _mm512_cvtsepi32_epi8(whole));
+        const __m512i high =
+            _mm512_srai_epi32(_mm512_add_epi32(whole, _mm512_set1_epi32(OFFSET)), 8);
+        const __m512i low = _mm512_sub_epi32(whole, _mm512_slli_epi32(high, 8));
+        high_sum = _mm512_add_epi32(high_sum, high);
+        low_sum = _mm512_add_epi32(low_sum, low);
+        _mm_storeu_si128((__m128i *)(void *)(out->high + k), _mm512_cvtepi32_epi8(high));
+        _mm_storeu_si128((__m128i *)(void *)(out->low + k), _mm512_cvtepi32_epi8(low));
     }
-    *offset = OFFSET * _mm512_reduce_add_epi32(sum);
-    return largest / (float)EMBED__INT8_MOST;
+    out->offsets[0] = OFFSET * _mm512_reduce_add_epi32(high_sum);
+    out->offsets[1] = OFFSET * _mm512_reduce_add_epi32(low_sum);
+    return 1.0F / factor;
 }
 
 TARGET static void int8_linear(const struct embed__product *p)
@@ -310,14 +339,17 @@ TARGET static void int8_linear(const struct embed__product *p)
     const size_t rows = embed__round_up(p->rows, LANES);
     float *scales = p->workspace;
     int32_t *offsets = (int32_t *)(void *)(scales + rows);
-    int8_t *numbers = (int8_t *)(offsets + rows);
+    int8_t *numbers = (int8_t *)(offsets + 2 * rows);
     for (size_t i = 0; i < p->rows; i++) {
-        scales[i] = round_row(p->a + i * p->a_stride, in, numbers + i * in, &offsets[i]);
+        struct rounded_row row = { .high = numbers + 2 * i * in };
+        row.low = row.high + in;
+        scales[i] = round_row(p->a + i * p->a_stride, in, &row);
+        memcpy(offsets + 2 * i, row.offsets, sizeof row.offsets);
     }
     const float *columns = p->matrix->packed;
     const void *panels = columns + embed__round_up(p->matrix->out, PANEL);
-    multiply_panels(p, (struct groups){ (const void *)numbers, in / 4, panels, in / 4 },
-                    (struct scales){ scales, offsets, columns }, true);
+    multiply_panels(p, &(struct groups){ (const void *)numbers, in / 4, panels, in / 4 },
+                    &(struct scales){ scales, offsets, columns }, true);
 }
 
 #endif

@@ -66,22 +66,34 @@ float embed__float_of(uint16_t bfloat16)
     return x;
 }
 
-float embed__int8_row(const float *x, size_t count, int8_t *numbers)
+/* most / (the largest of x), or 0 where there is nothing that can be scaled. */
+static float factor_of(const float *x, size_t count, float most)
 {
-    float most = 0;
+    float largest = 0;
     for (size_t i = 0; i < count; i++) {
         const float size = fabsf(x[i]);
-        most = size > most && size <= 3.4e38F ? size : most;
+        largest = size > largest && isfinite(size) ? size : largest;
     }
-    const float factor = most > 0 ? (float)EMBED__INT8_MOST / most : 0;
-    if (!isfinite(factor)) {
-        memset(numbers, 0, count);
-        return 0;
-    }
+    const float factor = largest > 0 ? most / largest : 0;
+    return isfinite(factor) ? factor : 0;
+}
+
+float embed__int8_row(const float *x, size_t count, int8_t *numbers)
+{
+    const float factor = factor_of(x, count, (float)EMBED__INT8_MOST);
     for (size_t i = 0; i < count; i++) {
         numbers[i] = isfinite(x[i]) ? (int8_t)lrintf(x[i] * factor) : 0;
     }
-    return most / (float)EMBED__INT8_MOST;
+    return factor > 0 ? 1.0F / factor : 0;
+}
+
+float embed__int16_row(const float *x, size_t count, int16_t *numbers)
+{
+    const float factor = factor_of(x, count, (float)EMBED__INT16_MOST);
+    for (size_t i = 0; i < count; i++) {
+        numbers[i] = isfinite(x[i]) ? (int16_t)lrintf(x[i] * factor) : 0;
+    }
+    return factor > 0 ? 1.0F / factor : 0;
 }
 
 static bool runs_here(void)
@@ -157,7 +169,7 @@ static void int8_pack(const float *weight, size_t out, size_t in, void *packed)
 static size_t int8_linear_bytes(size_t rows, size_t in)
 {
     (void)rows;
-    return in;
+    return in * sizeof(int16_t);
 }
 
 static void int8_linear(const struct embed__product *p)
@@ -165,12 +177,12 @@ static void int8_linear(const struct embed__product *p)
     const struct embed__matrix *m = p->matrix;
     const float *scales = m->packed;
     const int8_t *weights = (const int8_t *)(scales + m->out);
-    int8_t *a = p->workspace;
+    int16_t *a = p->workspace;
     for (size_t i = 0; i < p->rows; i++) {
-        const float scale = embed__int8_row(p->a + i * p->a_stride, m->in, a);
+        const float scale = embed__int16_row(p->a + i * p->a_stride, m->in, a);
         float *c = p->c + i * p->c_stride;
         for (size_t j = 0; j < m->out; j++) {
-            int32_t sum = 0; /* of at most EMBED__INTERMEDIATE_MAX products: no overflow */
+            int64_t sum = 0;
             for (size_t k = 0; k < m->in; k++) {
                 sum += a[k] * weights[j * m->in + k];
             }

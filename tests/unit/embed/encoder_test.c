@@ -18,12 +18,12 @@
 static const double ALLOWED[] = {
     [EMBED__FLOAT32] = 1e-6,
     [EMBED__BFLOAT16] = 1e-2,
-    [EMBED__INT8] = 2e-2,
+    [EMBED__INT8] = 1e-2,
 };
 static const double COSINE[] = {
     [EMBED__FLOAT32] = 0.9999999,
     [EMBED__BFLOAT16] = 0.9995,
-    [EMBED__INT8] = 0.999,
+    [EMBED__INT8] = 0.9995,
 };
 
 static const struct embed__bert_shape SMALL = {
@@ -186,11 +186,11 @@ static double furthest(const float *a, const float *b, size_t count)
 /* A text has the same bits alone and in any company. */
 static void check_batches(const struct model *model, struct embed__encoder *e)
 {
-    enum { TEXTS = 37 };
+    enum { TEXTS = 17 };
     const size_t hidden = model->shape.hidden;
     size_t offsets[TEXTS + 1] = { 0 };
     for (size_t i = 0; i < TEXTS; i++) {
-        offsets[i + 1] = offsets[i] + (i * 29) % 95; /* the first is empty */
+        offsets[i + 1] = offsets[i] + (i * 29) % 83; /* the first is empty */
     }
     int32_t *ids = malloc(offsets[TEXTS] * sizeof *ids);
     float *batch = malloc(TEXTS * hidden * sizeof *batch);
@@ -206,7 +206,7 @@ static void check_batches(const struct model *model, struct embed__encoder *e)
         } else {
             EXPECT_BYTES(batch + i * hidden, hidden * sizeof *batch, alone, hidden * sizeof *alone);
         }
-        if (offsets[i + 1] > offsets[i]) {
+        if (i % 5 == 3) {
             compare(model, e, ids + offsets[i], offsets[i + 1] - offsets[i], EMBED__MEAN, alone);
         }
     }
