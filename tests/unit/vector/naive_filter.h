@@ -157,13 +157,14 @@ static bool naive_filter(const json_t *filter, const json_t *metadata)
     json_t *value;
     json_object_foreach((json_t *)filter, key, value)
     {
-        bool holds = strcmp(key, "$and") == 0;
+        const bool all = strcmp(key, "$and") == 0;
+        bool holds = all;
         if (strcmp(key, "$not") == 0) {
             holds = !naive_filter(value, metadata);
-        } else if (strcmp(key, "$and") == 0 || strcmp(key, "$or") == 0) {
+        } else if (all || strcmp(key, "$or") == 0) {
             for (size_t i = 0; i < json_array_size(value); i++) {
                 const bool one = naive_filter(json_array_get(value, i), metadata);
-                holds = key[1] == 'a' ? holds && one : holds || one;
+                holds = all ? holds && one : holds || one;
             }
         } else {
             json_t *values = json_array();

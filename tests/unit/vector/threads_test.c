@@ -15,6 +15,7 @@
 
 struct shared {
     struct fixture f;
+    const struct cx_vector_filter *steady; /* all of those that stay */
     atomic_bool done;
     atomic_int failures;
     atomic_int searches;
@@ -32,7 +33,8 @@ static void *search_work(void *arg)
                                           .vector = query,
                                           .dimension = DIMENSION,
                                           .top_k = 20,
-                                          .mode = (enum cx_search_mode)(draw(&state) % 3) };
+                                          .mode = (enum cx_search_mode)(draw(&state) % 3),
+                                          .filter = draw(&state) % 2 ? s->steady : NULL };
         struct cx_err err = { "" };
         json_t *hits = NULL;
         if (cx_vector_search(s->f.v, reader, &search, &hits, &err) != CX_OK ||
@@ -65,6 +67,7 @@ TEST(a_writer_and_searchers)
         draw_unit(&state, vector, DIMENSION);
         REQUIRE(put_one(&s.f, id, "steady words", "{\"k\":1}", vector));
     }
+    s.steady = filter(&s.f, "{\"k\":{\"$gte\":0,\"$lt\":2},\"j\":{\"$ne\":2}}");
     pthread_t threads[3];
     for (size_t i = 0; i < CX_ARRAY_LEN(threads); i++) {
         REQUIRE(pthread_create(&threads[i], NULL, search_work, &s) == 0);
