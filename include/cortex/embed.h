@@ -137,8 +137,6 @@ void cx_embed_builtin_text(struct cx_str text, float *vector);
  * everybody waited for in vain. A refused text and a rate limit are answers: the service is there.
  * What happens in this process (CX_OVERLOADED …) says nothing of it.
  */
-enum cx_circuit { CX_CIRCUIT_CLOSED, CX_CIRCUIT_OPEN, CX_CIRCUIT_HALF_OPEN };
-const char *cx_circuit_name(enum cx_circuit state); /* "closed", "open", "half_open" */
 struct cx_circuit_info {
     enum cx_circuit state;
     unsigned failures;      /* in a row, while closed */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * loop: the event loop, its timers and signals, lanes over uv_queue_work, and fetch, which is
- * curl_multi driven by the loop. libuv and libcurl stay in here (http may use the uv loop itself).
+ * curl_multi driven by the loop; and what callers of a service share: the circuit breaker and when to
+ * try again. libuv and libcurl stay in here (http may use the uv loop itself).
  *
  * Threads: everything here belongs to the loop thread, except the work functions, which run on the
  * pool's workers. Completions always come on the loop thread, exactly once, and never before the
@@ -163,5 +164,59 @@ enum cx_status cx_fetch_start(struct cx_fetch *fetch, const struct cx_fetch_requ
 void cx_call_take_body(struct cx_call *call, struct cx_buf *out);
 /* on_done comes later with CX_FETCH_CANCELLED (or with what had come by then). */
 void cx_call_cancel(struct cx_call *call);
+
+/* ---- Circuit breaker ---------------------------------------------------------------------------
+ * Whether a service that fails may be asked.
+ *
+ *   CLOSED     --so many failures in a row--> OPEN
+ *   OPEN       --its time is over, a call is taken--> HALF_OPEN
+ *   HALF_OPEN  --so many successes in a row--> CLOSED, --a failure--> OPEN
+ *
+ * While it is half-open one call is out at a time. What was sent before a change tells nothing after
+ * it: each leave carries the epoch in which it was taken. Plain arithmetic, time comes from outside.
+ */
+enum cx_circuit { CX_CIRCUIT_CLOSED, CX_CIRCUIT_OPEN, CX_CIRCUIT_HALF_OPEN };
+const char *cx_circuit_name(enum cx_circuit state); /* "closed", "open", "half_open" */
+struct cx_breaker {
+    unsigned failures_to_open; /* 0 = never opens */
+    unsigned successes_to_close;
+    uint64_t open_ms;
+    enum cx_circuit state;
+    unsigned failures;  /* in a row */
+    unsigned successes; /* in a row, while half-open */
+    bool probing;       /* the one call of half-open is out */
+    uint64_t open_until_ms;
+    uint64_t epoch;
+    uint64_t opened; /* times */
+};
+void cx_breaker_init(struct cx_breaker *b, unsigned failures_to_open, unsigned successes_to_close,
+                     uint64_t open_ms);
+/* Whether cx_breaker_take would give leave. */
+bool cx_breaker_ready(const struct cx_breaker *b, uint64_t now_ms);
+/* Leave for one call, which must end in one of the three below. */
+bool cx_breaker_take(struct cx_breaker *b, uint64_t now_ms, uint64_t *epoch);
+void cx_breaker_success(struct cx_breaker *b, uint64_t epoch);
+void cx_breaker_failure(struct cx_breaker *b, uint64_t epoch, uint64_t now_ms);
+void cx_breaker_neutral(struct cx_breaker *b, uint64_t epoch); /* it says nothing */
+uint64_t cx_breaker_wait_ms(const struct cx_breaker *b, uint64_t now_ms);
+
+/* ---- Trying again ------------------------------------------------------------------------------
+ * When a second try may go out, and whether one may at all. Time comes from outside.
+ */
+/* A token bucket: each call earns a share of a second try, and a reserve flows in over a minute, so
+ * that a busy service's outage is not multiplied and a quiet one is still tried again. */
+struct cx_retry_budget {
+    uint64_t held;     /* thousandths of a try, as all here */
+    uint64_t held_max; /* the reserve */
+    uint64_t earned;   /* by a call */
+    uint64_t filled_ms;
+};
+void cx_retry_budget_init(struct cx_retry_budget *b, unsigned percent, unsigned reserve,
+                          uint64_t now_ms);
+void cx_retry_budget_earn(struct cx_retry_budget *b);
+bool cx_retry_budget_take(struct cx_retry_budget *b, uint64_t now_ms);
+/* Full jitter: anything from 0 to base · 2^tries, at most cap (AWS Architecture Blog, "Exponential
+ * Backoff And Jitter", 2015). tries: how many have failed, less one. */
+uint64_t cx_backoff_ms(struct cx_random *random, unsigned tries, uint64_t base_ms, uint64_t cap_ms);
 
 #endif

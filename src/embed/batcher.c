@@ -84,10 +84,10 @@ enum cx_status cx_embedder_batched(const struct cx_batcher_options *options,
     b->table_mask = buckets - 1;
     b->armed_ms = NEVER;
     cx_timer_new(options->loop, on_time, b, &b->timer);
-    embed__breaker_init(&b->breaker, options->breaker_failures, options->breaker_successes,
-                        options->breaker_open_ms);
-    embed__budget_init(&b->budget, options->retry_percent, options->retry_reserve,
-                       embed__batcher_now_ms(b));
+    cx_breaker_init(&b->breaker, options->breaker_failures, options->breaker_successes,
+                    options->breaker_open_ms);
+    cx_retry_budget_init(&b->budget, options->retry_percent, options->retry_reserve,
+                         embed__batcher_now_ms(b));
     embed__batcher_metrics(b);
     make_caches(b);
     *out = &b->base;
@@ -150,7 +150,7 @@ void cx_embedder_circuit(const struct cx_embedder *e, struct cx_circuit_info *ou
     const struct embed__batcher *b = (const struct embed__batcher *)e;
     const uint64_t now = embed__batcher_now_ms(b);
     const uint64_t pause_ms = b->pause_until_ms > now ? b->pause_until_ms - now : 0;
-    const uint64_t open_ms = embed__breaker_wait_ms(&b->breaker, now);
+    const uint64_t open_ms = cx_breaker_wait_ms(&b->breaker, now);
     out->state = b->breaker.state;
     out->failures = b->breaker.failures;
     out->retry_in_ms = open_ms > pause_ms ? open_ms : pause_ms;

@@ -28,10 +28,8 @@
 
 #include <stdatomic.h>
 
-#include "breaker.h"
 #include "cache.h"
 #include "embed_internal.h"
-#include "retry.h"
 
 struct embed__caller;
 struct embed__text;
@@ -166,12 +164,12 @@ struct embed__batcher { /* owner: who made it */
     uint64_t round;
     uint64_t pause_until_ms; /* the service's own wish */
 
-    struct embed__breaker breaker;
+    struct cx_breaker breaker;
     enum cx_circuit shown;
     uint64_t opened_shown;
     uint64_t refused;
     struct cx_err last_err;
-    struct embed__budget budget;
+    struct cx_retry_budget budget;
     struct embed__memory *memory; /* NULL = none */
     struct embed__disk *disk;     /* NULL = none */
 

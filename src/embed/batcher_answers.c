@@ -28,7 +28,7 @@ void embed__batch_answered(struct embed__batch *batch, struct cx_embed_result *r
 {
     struct embed__batcher *b = batch->batcher;
     cx_counter_add(b->calls_ok, 1);
-    embed__breaker_success(&b->breaker, batch->epoch);
+    cx_breaker_success(&b->breaker, batch->epoch);
     embed__pause(b, result->retry_after_ms);
     embed__batcher_learn(b, result->dimension);
     batch->vectors = result->vectors;

@@ -115,7 +115,7 @@ static bool may_ask(struct embed__batcher *b, struct embed__caller *c)
         for (size_t kind = 0; kind < 2; kind++) {
             waiting = waiting || b->looking[kind].count > 0 || b->ready[kind].count > 0;
         }
-        if (waiting || !embed__breaker_ready(&b->breaker, now)) {
+        if (waiting || !cx_breaker_ready(&b->breaker, now)) {
             embed__caller_end_circuit(b, c);
             return false;
         }

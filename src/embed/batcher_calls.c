@@ -83,7 +83,7 @@ static bool may_send(const struct embed__batcher *b, enum cx_embed_kind kind, ui
 {
     return b->calls < b->options.calls_max &&
            (kind == CX_EMBED_QUERY || b->document_calls < b->options.document_calls_max) &&
-           now >= b->pause_until_ms && embed__breaker_ready(&b->breaker, now);
+           now >= b->pause_until_ms && cx_breaker_ready(&b->breaker, now);
 }
 
 static struct embed__batch *next_batch(struct embed__batcher *b, enum cx_embed_kind kind,
@@ -221,9 +221,9 @@ static void send_batch(struct embed__batch *batch, uint64_t now)
         batch->strings[i] = (struct cx_str){ batch->texts[i]->bytes, batch->texts[i]->len };
     }
     if (batch->attempts == 0 && batch->split == NULL) {
-        embed__budget_earn(&b->budget);
+        cx_retry_budget_earn(&b->budget);
     }
-    CX_CHECK(embed__breaker_take(&b->breaker, now, &batch->epoch));
+    CX_CHECK(cx_breaker_take(&b->breaker, now, &batch->epoch));
     embed__batch_move(batch, BATCH_FLYING);
     batch->sent_ms = now;
     b->calls++;
@@ -284,9 +284,9 @@ void embed__batch_abandon(struct embed__batch *batch, bool in_vain)
     if (in_vain && now - batch->sent_ms >= b->options.breaker_slow_ms) {
         (void)cx_err_set(&b->last_err, CX_EMBEDDING_TIMEOUT, "%s",
                          cx_status_text(CX_EMBEDDING_TIMEOUT));
-        embed__breaker_failure(&b->breaker, batch->epoch, now);
+        cx_breaker_failure(&b->breaker, batch->epoch, now);
     } else {
-        embed__breaker_neutral(&b->breaker, batch->epoch);
+        cx_breaker_neutral(&b->breaker, batch->epoch);
     }
     cx_embed_call_cancel(batch->call);
 }

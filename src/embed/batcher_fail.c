@@ -30,16 +30,16 @@ void embed__batch_failed(struct embed__batch *batch, const struct cx_embed_resul
     embed__pause(b, result->retry_after_ms);
     if (result->input_refused) {
         cx_counter_add(b->calls_refused, 1);
-        embed__breaker_success(&b->breaker, batch->epoch);
+        cx_breaker_success(&b->breaker, batch->epoch);
         split(batch, result);
         return;
     }
     cx_counter_add(b->calls_failed, 1);
     if (is_weather(result->status) || result->status == CX_EMBEDDING_UNAUTHORIZED) {
         b->last_err = result->err;
-        embed__breaker_failure(&b->breaker, batch->epoch, now);
+        cx_breaker_failure(&b->breaker, batch->epoch, now);
     } else {
-        embed__breaker_neutral(&b->breaker, batch->epoch);
+        cx_breaker_neutral(&b->breaker, batch->epoch);
     }
     if (is_weather(result->status) || result->status == CX_EMBEDDING_RATE_LIMITED) {
         retry(batch, result);
@@ -85,8 +85,8 @@ static void retry(struct embed__batch *batch, const struct cx_embed_result *resu
         give_up(batch, result->status, result->err.text);
         return;
     }
-    const uint64_t backoff_ms = embed__backoff_ms(
-        &b->random, batch->attempts - 1, b->options.retry_base_ms, b->options.retry_cap_ms);
+    const uint64_t backoff_ms = cx_backoff_ms(&b->random, batch->attempts - 1,
+                                              b->options.retry_base_ms, b->options.retry_cap_ms);
     if (result->status == CX_EMBEDDING_RATE_LIMITED && result->retry_after_ms == 0) {
         embed__pause(b, backoff_ms); /* what limits this call limits the others too */
     }
@@ -96,7 +96,7 @@ static void retry(struct embed__batch *batch, const struct cx_embed_result *resu
         embed__batch_free(batch);
         return;
     }
-    if (!embed__budget_take(&b->budget, now)) {
+    if (!cx_retry_budget_take(&b->budget, now)) {
         cx_counter_add(b->retries_denied, 1);
         give_up(batch, result->status, result->err.text);
         return;
@@ -237,7 +237,7 @@ void embed__fail_waiting(struct embed__batcher *b)
 
 void embed__caller_end_circuit(struct embed__batcher *b, struct embed__caller *c)
 {
-    const uint64_t wait_ms = embed__breaker_wait_ms(&b->breaker, embed__batcher_now_ms(b));
+    const uint64_t wait_ms = cx_breaker_wait_ms(&b->breaker, embed__batcher_now_ms(b));
     struct cx_err err;
     (void)cx_err_set(&err, CX_EMBEDDING_CIRCUIT_OPEN, "%s%s%s",
                      cx_status_text(CX_EMBEDDING_CIRCUIT_OPEN),

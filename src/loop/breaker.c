@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * The circuit breaker's states (breaker.h). One function changes the state.
+ * The circuit breaker's states. One function changes the state.
  */
-#include "breaker.h"
+#include "cortex/loop.h"
 
-static void move_to(struct embed__breaker *b, enum cx_circuit state);
+static void move_to(struct cx_breaker *b, enum cx_circuit state);
 
 const char *cx_circuit_name(enum cx_circuit state)
 {
@@ -13,15 +13,15 @@ const char *cx_circuit_name(enum cx_circuit state)
     return names[state];
 }
 
-void embed__breaker_init(struct embed__breaker *b, unsigned failures_to_open,
-                         unsigned successes_to_close, uint64_t open_ms)
+void cx_breaker_init(struct cx_breaker *b, unsigned failures_to_open, unsigned successes_to_close,
+                     uint64_t open_ms)
 {
-    *b = (struct embed__breaker){ .failures_to_open = failures_to_open,
-                                  .successes_to_close = successes_to_close,
-                                  .open_ms = open_ms };
+    *b = (struct cx_breaker){ .failures_to_open = failures_to_open,
+                              .successes_to_close = successes_to_close,
+                              .open_ms = open_ms };
 }
 
-bool embed__breaker_ready(const struct embed__breaker *b, uint64_t now_ms)
+bool cx_breaker_ready(const struct cx_breaker *b, uint64_t now_ms)
 {
     switch (b->state) {
     case CX_CIRCUIT_CLOSED:
@@ -34,9 +34,9 @@ bool embed__breaker_ready(const struct embed__breaker *b, uint64_t now_ms)
     return false;
 }
 
-bool embed__breaker_take(struct embed__breaker *b, uint64_t now_ms, uint64_t *epoch)
+bool cx_breaker_take(struct cx_breaker *b, uint64_t now_ms, uint64_t *epoch)
 {
-    if (!embed__breaker_ready(b, now_ms)) {
+    if (!cx_breaker_ready(b, now_ms)) {
         return false;
     }
     if (b->state == CX_CIRCUIT_OPEN) {
@@ -47,7 +47,7 @@ bool embed__breaker_take(struct embed__breaker *b, uint64_t now_ms, uint64_t *ep
     return true;
 }
 
-void embed__breaker_success(struct embed__breaker *b, uint64_t epoch)
+void cx_breaker_success(struct cx_breaker *b, uint64_t epoch)
 {
     if (epoch != b->epoch) {
         return;
@@ -59,7 +59,7 @@ void embed__breaker_success(struct embed__breaker *b, uint64_t epoch)
     }
 }
 
-void embed__breaker_failure(struct embed__breaker *b, uint64_t epoch, uint64_t now_ms)
+void cx_breaker_failure(struct cx_breaker *b, uint64_t epoch, uint64_t now_ms)
 {
     if (epoch != b->epoch || b->failures_to_open == 0) {
         return;
@@ -73,19 +73,19 @@ void embed__breaker_failure(struct embed__breaker *b, uint64_t epoch, uint64_t n
     }
 }
 
-void embed__breaker_neutral(struct embed__breaker *b, uint64_t epoch)
+void cx_breaker_neutral(struct cx_breaker *b, uint64_t epoch)
 {
     if (epoch == b->epoch) {
         b->probing = false;
     }
 }
 
-uint64_t embed__breaker_wait_ms(const struct embed__breaker *b, uint64_t now_ms)
+uint64_t cx_breaker_wait_ms(const struct cx_breaker *b, uint64_t now_ms)
 {
     return b->state == CX_CIRCUIT_OPEN && b->open_until_ms > now_ms ? b->open_until_ms - now_ms : 0;
 }
 
-static void move_to(struct embed__breaker *b, enum cx_circuit state)
+static void move_to(struct cx_breaker *b, enum cx_circuit state)
 {
     b->state = state;
     b->epoch++;
