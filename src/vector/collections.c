@@ -73,6 +73,7 @@ void cx_vector_store_free(struct cx_vector_store **at)
     *at = NULL;
     for (size_t i = 0; i < store->count; i++) {
         CX_CHECK(store->items[i]->holders == 0);
+        vector__save_graph(store->items[i]);
         cx_vector_free(&store->items[i]);
     }
     CX_CHECK(store->gone_count == 0);

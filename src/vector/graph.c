@@ -50,6 +50,7 @@ void vector__graph_note_all(struct vector__graph *graph, const struct vector__in
 void vector__graph_note(struct vector__graph *graph, size_t slot)
 {
     vector__graph_reserve(graph, slot + 1);
+    graph->changes++;
     struct vector__graph_block *block = graph->blocks[slot / VECTOR__BLOCK_ROWS];
     uint64_t *linked = &block->linked[slot % VECTOR__BLOCK_ROWS / 64];
     uint64_t *waiting = &block->waiting[slot % VECTOR__BLOCK_ROWS / 64];
@@ -112,24 +113,85 @@ void vector__graph_reserve(struct vector__graph *graph, size_t slots)
     }
 }
 
+void vector__graph_add_place(struct vector__graph *graph, size_t level, uint32_t slot,
+                             uint32_t below)
+{
+    struct vector__graph_level *l = &graph->levels[level - 1];
+    if (l->count == l->cap) {
+        const size_t added = l->cap == 0 ? 64 : l->cap;
+        l->cap += added;
+        atomic_fetch_add_explicit(&graph->bytes,
+                                  added * (2 + VECTOR__GRAPH_LINKS) * sizeof(uint32_t),
+                                  memory_order_relaxed);
+        l->slots = cx_realloc_array(l->slots, l->cap, sizeof *l->slots);
+        l->below = cx_realloc_array(l->below, l->cap, sizeof *l->below);
+        l->links = cx_realloc_array(l->links, l->cap * VECTOR__GRAPH_LINKS, sizeof *l->links);
+    }
+    l->slots[l->count] = slot;
+    l->below[l->count] = below;
+    memset(l->links + l->count * VECTOR__GRAPH_LINKS, 0xFF, VECTOR__GRAPH_LINKS * sizeof *l->links);
+    l->count++;
+}
+
+bool vector__graph_set_linked(struct vector__graph *graph, size_t slot)
+{
+    struct vector__graph_block *block = graph->blocks[slot / VECTOR__BLOCK_ROWS];
+    const size_t word = slot % VECTOR__BLOCK_ROWS / 64;
+    const uint64_t bit = UINT64_C(1) << (slot % 64);
+    if ((block->linked[word] & bit) != 0 || (block->waiting[word] & bit) == 0) {
+        return false;
+    }
+    block->linked[word] |= bit;
+    graph->linked++;
+    return true;
+}
+
+void vector__graph_forget_links(struct vector__graph *graph)
+{
+    for (size_t i = 0; i < graph->block_count; i++) {
+        memset(graph->blocks[i]->links, 0xFF, sizeof graph->blocks[i]->links);
+        memset(graph->blocks[i]->linked, 0, sizeof graph->blocks[i]->linked);
+    }
+    for (size_t i = 0; i < VECTOR__GRAPH_LEVELS; i++) {
+        graph->levels[i].count = 0;
+    }
+    graph->level_count = 0;
+    graph->linked = 0;
+    graph->entry = VECTOR__GRAPH_NONE;
+}
+
+void vector__graph_stop_waiting(struct vector__graph *graph)
+{
+    size_t left = 0;
+    for (size_t i = 0; i < graph->waiting_count; i++) {
+        const uint32_t slot = graph->waiting[i];
+        if (vector__graph_is_linked(graph, slot)) {
+            graph->blocks[slot / VECTOR__BLOCK_ROWS]->waiting[slot % VECTOR__BLOCK_ROWS / 64] &=
+                ~(UINT64_C(1) << (slot % 64));
+            graph->entry = slot;
+        } else {
+            graph->waiting[left++] = slot;
+        }
+    }
+    graph->waiting_count = left;
+    while (graph->level_count < VECTOR__GRAPH_LEVELS &&
+           graph->levels[graph->level_count].count > 0) {
+        graph->level_count++;
+    }
+}
+
 static void forget(struct vector__graph *graph)
 {
     while (graph->block_count > 0) {
         free(graph->blocks[--graph->block_count]);
     }
-    while (graph->level_count > 0) {
-        struct vector__graph_level *level = &graph->levels[--graph->level_count];
+    for (size_t i = 0; i < VECTOR__GRAPH_LEVELS; i++) {
+        struct vector__graph_level *level = &graph->levels[i];
         free(level->slots);
         free(level->below);
         free(level->links);
         *level = (struct vector__graph_level){ 0 };
     }
-    atomic_store_explicit(&graph->bytes, graph->waiting_cap * sizeof *graph->waiting,
-                          memory_order_relaxed);
-    graph->waiting_count = 0;
-    graph->linked = 0;
-    graph->relinked = 0;
-    graph->entry = VECTOR__GRAPH_NONE;
 }
 
 static void add_block(struct vector__graph *graph)

@@ -53,7 +53,9 @@ struct vector__graph {
     size_t level_count;
     uint32_t entry; /* a slot, while there is no level above 0 */
     size_t linked;
-    size_t relinked;   /* changes since all was linked last */
+    size_t relinked;   /* slots that were linked before */
+    size_t changes;    /* that were noted, ever */
+    size_t saved;      /* of these: that the file knows of (graph_file.h) */
     uint32_t *waiting; /* slots */
     size_t waiting_count;
     size_t waiting_cap;
@@ -73,6 +75,18 @@ void vector__graph_free(struct vector__graph *graph);
 void vector__graph_note_all(struct vector__graph *graph, const struct vector__index *index);
 /* The slot's row has come, changed or gone. */
 void vector__graph_note(struct vector__graph *graph, size_t slot);
+/* ---- For graph_link.c and graph_load.c, of a graph that no search uses, or with its lock for writing ---- */
+
+/* Adds a node to a level above 0, without links. below: its place in the level below, or its slot. */
+void vector__graph_add_place(struct vector__graph *graph, size_t level, uint32_t slot,
+                             uint32_t below);
+/* False where it is so already, or does not wait. It goes on waiting. */
+bool vector__graph_set_linked(struct vector__graph *graph, size_t slot);
+/* No slot is linked any more. */
+void vector__graph_forget_links(struct vector__graph *graph);
+/* What is linked waits no more. */
+void vector__graph_stop_waiting(struct vector__graph *graph);
+
 /* Links at most `count` of those that wait. Returns how many it has looked at. */
 size_t vector__graph_tend(struct vector__graph *graph, const struct vector__index *index,
                           size_t count);

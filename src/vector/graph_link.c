@@ -41,7 +41,6 @@ static size_t choose(struct linking *l, size_t level, const struct vector__sight
                      size_t count, size_t most, uint32_t *out);
 static void link_back(struct linking *l, size_t level, uint32_t node, uint32_t added);
 static void write_changes(struct linking *l);
-static void add_place(struct vector__graph *graph, size_t level, uint32_t slot, uint32_t below);
 static struct vector__point point_of(const struct vector__index *index, uint32_t slot,
                                      int8_t *numbers);
 static size_t draw_top(struct vector__graph *graph);
@@ -154,7 +153,7 @@ static void attach(struct linking *l)
     if (l->top > 0) { /* not to be seen before anything links there */
         CX_CHECK(pthread_rwlock_wrlock(&graph->lock) == 0);
         for (size_t level = 1; level <= l->top; level++) {
-            add_place(graph, level, l->slot, l->places[level - 1]);
+            vector__graph_add_place(graph, level, l->slot, l->places[level - 1]);
         }
         CX_CHECK(pthread_rwlock_unlock(&graph->lock) == 0);
     }
@@ -278,25 +277,6 @@ static void write_changes(struct linking *l)
         memcpy(vector__graph_links(graph, change->level, change->node), change->links,
                vector__graph_degree(change->level) * sizeof(uint32_t));
     }
-}
-
-static void add_place(struct vector__graph *graph, size_t level, uint32_t slot, uint32_t below)
-{
-    struct vector__graph_level *l = &graph->levels[level - 1];
-    if (l->count == l->cap) {
-        const size_t added = l->cap == 0 ? 64 : l->cap;
-        l->cap += added;
-        atomic_fetch_add_explicit(&graph->bytes,
-                                  added * (2 + VECTOR__GRAPH_LINKS) * sizeof(uint32_t),
-                                  memory_order_relaxed);
-        l->slots = cx_realloc_array(l->slots, l->cap, sizeof *l->slots);
-        l->below = cx_realloc_array(l->below, l->cap, sizeof *l->below);
-        l->links = cx_realloc_array(l->links, l->cap * VECTOR__GRAPH_LINKS, sizeof *l->links);
-    }
-    l->slots[l->count] = slot;
-    l->below[l->count] = below;
-    memset(l->links + l->count * VECTOR__GRAPH_LINKS, 0xFF, VECTOR__GRAPH_LINKS * sizeof *l->links);
-    l->count++;
 }
 
 static struct vector__point point_of(const struct vector__index *index, uint32_t slot,

@@ -61,6 +61,7 @@ void cx_vector_free(struct cx_vector **at)
     *at = NULL;
     if (v->life == VECTOR__GONE) {
         vector__store_forget(v);
+        vector__forget_graph(v);
     }
     vector__forget_figures(v);
     vector__index_free(&v->index);

@@ -121,6 +121,13 @@ void vector__set_status(struct cx_vector *v, enum cx_vector_status status);
 /* Nothing is stale any more. */
 void vector__reembed_prepared(struct cx_vector *v);
 
+/* ---- graph_tend.c ---- */
+
+/* At the end, where the file does not know all of it. */
+void vector__save_graph(struct cx_vector *v);
+/* Of a collection that is deleted: its file. A worker. */
+void vector__forget_graph(struct cx_vector *v);
+
 /* ---- sweep.c ---- */
 
 /* A collection's rows are to be removed. */
