@@ -27,6 +27,8 @@ struct cx_api_options {
     struct cx_lane *cpu_lane;
     struct cx_lane *inspect_lane; /* looking into files and foreign databases */
     const struct cx_files *files;
+    const struct cx_databases *databases;
+    size_t inspect_payload_bytes; /* of a sample of a database */
     struct cx_services *services;
     struct cx_pack_options pack;
     const char *vector_backend;      /* "local", "none" */

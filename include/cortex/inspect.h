@@ -46,6 +46,40 @@ enum cx_status cx_files_list(const struct cx_files *files, struct cx_str path, s
 enum cx_status cx_files_read(const struct cx_files *files, struct cx_str path, uint64_t offset,
                              size_t num_bytes, json_t **out, struct cx_err *err) CX_MUST_CHECK;
 
+/* ---- Databases -----------------------------------------------------------------------------------
+ * Databases that the configuration names, only ever read. Names of tables that a client brings are looked up
+ * in the schema; what is not there is CX_NOT_FOUND. Blocking: each call opens the database, looks, and
+ * closes it, within its timeout.
+ */
+enum cx_database_engine { CX_DATABASE_SQLITE, CX_DATABASE_POSTGRESQL };
+struct cx_database_options {
+    const char *name;
+    enum cx_database_engine engine;
+    const char *path;    /* SQLite */
+    const char *dsn;     /* PostgreSQL: how to connect, a secret */
+    const char *dsn_ref; /* what is told of it: "env:ORDERS_DSN" */
+    uint64_t timeout_ms;
+};
+struct cx_databases;
+/* Copies; wipes its copies of secrets in the end. CX_NOT_CONFIGURED: an engine that this build has not. */
+enum cx_status cx_databases_new(const struct cx_database_options *databases, size_t count,
+                                struct cx_databases **out, struct cx_err *err) CX_MUST_CHECK;
+void cx_databases_free(struct cx_databases **databases);
+/* [{"name","engine","dsn_ref","table_count","row_count","last_migration"}] in the order given; null what could
+ * not be found out in time. */
+enum cx_status cx_databases_list(const struct cx_databases *databases, json_t **out,
+                                 struct cx_err *err) CX_MUST_CHECK;
+/* {"tables": [{"name","type","columns","indexes","foreign_keys","row_count"}], "schema_hash", "computed_at"},
+ * tables and views by name. schema_hash: SHA-256 of what is told of the tables, without their row counts. */
+enum cx_status cx_databases_schema(const struct cx_databases *databases, struct cx_str name,
+                                   json_t **out, struct cx_err *err) CX_MUST_CHECK;
+/* {"database","table","limit","rows": [{column: value}],"truncated"}. Rows in the order of their keys where
+ * they have one; what is binary as {"base64","bytes"}; a text or blob over 8 KiB is cut. truncated: there are
+ * more rows, or what is there does not fit into bytes_max, or the time was over, or a value was cut. */
+enum cx_status cx_databases_sample(const struct cx_databases *databases, struct cx_str name,
+                                   struct cx_str table, size_t limit, size_t bytes_max,
+                                   json_t **out, struct cx_err *err) CX_MUST_CHECK;
+
 /* ---- Services ------------------------------------------------------------------------------------
  * Configured services, each asked by GET every interval in the background: answering about them touches
  * no network. healthy: the expected status came in time; degraded: another one below 500; unhealthy: one

@@ -112,4 +112,42 @@ enum cx_status cx_db_begin(struct cx_db *db, struct cx_err *err) CX_MUST_CHECK;
 enum cx_status cx_db_commit(struct cx_db *db, struct cx_err *err) CX_MUST_CHECK;
 void cx_db_rollback(struct cx_db *db); /* nothing to roll back is nothing */
 
+/* ---- Databases of others -------------------------------------------------------------------------
+ * A database that is only looked at, on a connection of its own for one look. It is opened for reading
+ * alone; an authorizer lets SELECT and a few PRAGMAs of the schema through and nothing else; its schema
+ * is not trusted; nothing can be attached; values, statements and the number of steps have bounds, and
+ * a look ends at its deadline. A database in WAL mode whose folder cannot be written to is read as it
+ * stands where its log is empty. Blocking; a look belongs to one thread.
+ */
+struct cx_foreign;
+/* CX_NOT_FOUND: there is no such file, or it may not be read. CX_CONFLICT: it is no database that can
+ * be read. CX_OVERLOADED: somebody holds it. deadline_ns: monotonic. */
+enum cx_status cx_foreign_open(const char *path, uint64_t deadline_ns, struct cx_foreign **out,
+                               struct cx_err *err) CX_MUST_CHECK;
+void cx_foreign_close(struct cx_foreign **f);
+
+enum cx_foreign_type {
+    CX_FOREIGN_NULL,
+    CX_FOREIGN_INT,
+    CX_FOREIGN_REAL,
+    CX_FOREIGN_TEXT, /* not necessarily UTF-8 */
+    CX_FOREIGN_BLOB
+};
+struct cx_foreign_row; /* within on_row alone; what comes out of it likewise */
+size_t cx_foreign_columns(const struct cx_foreign_row *row);
+struct cx_str cx_foreign_name(const struct cx_foreign_row *row, size_t column);
+enum cx_foreign_type cx_foreign_type(const struct cx_foreign_row *row, size_t column);
+int64_t cx_foreign_int(const struct cx_foreign_row *row, size_t column);
+double cx_foreign_real(const struct cx_foreign_row *row, size_t column);
+struct cx_str cx_foreign_bytes(const struct cx_foreign_row *row, size_t column); /* TEXT, BLOB */
+/* False = enough, which is no error. */
+typedef bool (*cx_foreign_row_fn)(void *ctx, const struct cx_foreign_row *row);
+/* One statement, with text bound to ?1, ?2 …. CX_REQUEST_TIMEOUT at the deadline, after the rows that
+ * came before it; CX_CONFLICT where the database cannot answer it. */
+enum cx_status cx_foreign_query(struct cx_foreign *f, const char *sql, const struct cx_str *params,
+                                size_t param_count, cx_foreign_row_fn on_row, void *ctx,
+                                struct cx_err *err) CX_MUST_CHECK;
+/* Appends a name as an identifier in double quotes. */
+void cx_foreign_quote(struct cx_str name, struct cx_buf *out);
+
 #endif

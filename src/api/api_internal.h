@@ -143,6 +143,9 @@ extern const struct api__endpoint api__hot_get, api__hot_put, api__hot_delete;
 /* hot_space.c */
 extern const struct api__endpoint api__hot_stats, api__hot_keys, api__hot_empty;
 
+/* db.c */
+extern const struct api__endpoint api__db_list, api__db_schema, api__db_sample;
+
 /* svc.c */
 void api__services_start(struct cx_api *api);
 extern const struct api__endpoint api__svc_list, api__svc_health;

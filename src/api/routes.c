@@ -64,6 +64,9 @@ static const struct row map[] = {
     { "POST",   "/vector/collections/{name}/reembed", CX_SCOPE_VECTOR, 0, NO_BODY, &api__collection_reembed },
     { "GET",    "/vector/stats",              CX_SCOPE_VECTOR,  0,     NO_BODY,   &api__vector_stats },
 
+    { "GET",    "/db/list",                   CX_SCOPE_DATABASE, 0,    NO_BODY,   &api__db_list },
+    { "GET",    "/db/schema/{name}",          CX_SCOPE_DATABASE, 0,    NO_BODY,   &api__db_schema },
+    { "GET",    "/db/sample",                 CX_SCOPE_DATABASE, 0,    NO_BODY,   &api__db_sample },
     { "GET",    "/svc/list",                  CX_SCOPE_SERVICES, 0,    NO_BODY,   &api__svc_list },
     { "GET",    "/svc/health",                CX_SCOPE_SERVICES, 0,    NO_BODY,   &api__svc_health },
     { "GET",    "/fs/list",                   CX_SCOPE_FILESYSTEM, 0,  NO_BODY,   &api__fs_list },

@@ -244,6 +244,8 @@ static enum cx_status make_api(struct app *app, struct cx_err *err)
         .cpu_lane = app->cpu_lane,
         .inspect_lane = app->inspect_lane,
         .files = app->files,
+        .databases = app->databases,
+        .inspect_payload_bytes = c->inspect_payload_bytes,
         .services = app->services,
         .pack = { .signing_key = cx_str_of(c->state_signing_key),
                   .ttl_seconds = (int64_t)(c->state_default_ttl_ms / 1000),

@@ -31,6 +31,7 @@ struct app {
     struct cx_embedder *embedder;
     struct cx_vector_store *vector;
     struct cx_files *files;
+    struct cx_databases *databases;
     struct cx_services *services;
     struct cx_api *api;
     struct cx_http *http;

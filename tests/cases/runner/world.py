@@ -2,11 +2,13 @@
 """One run of one case: its folder, its daemon, its connections, its upstream, its variables, and
 the transcript of all that happened. What the steps mean stands in the *_steps files beside it."""
 
+import contextlib
 import hashlib
 import os
 import pathlib
 import re
 import secrets
+import sqlite3
 import sys
 import threading
 import time
@@ -189,6 +191,13 @@ class World(DaemonSteps, ClientSteps, ResponseChecks, WatchSteps):
     def step_env(self, rest, step):
         name, _, value = rest.partition("=")
         self.env[name] = value
+
+    def step_sqlite(self, rest, step):
+        """sqlite NAME: its items are statements for a database of that name, made when it is not there"""
+        with contextlib.closing(sqlite3.connect(self.dir / rest)) as db:
+            for item in step.items():
+                db.execute(self.fill(item.text))
+            db.commit()
 
     def step_file(self, rest, step):
         path = self.dir / rest
