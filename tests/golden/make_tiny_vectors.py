@@ -142,7 +142,13 @@ def make_tokens():
                 seed = fnv((normalize(f"a\u0323\u302e{chr(code)}\u302a\u302fb") + "\n").encode(), seed)
         points.append(dict(clean=bool(clean), ideographs=bool(ideographs), strip=bool(strip), lower=bool(lower),
                            fnv=f"{seed:016x}"))  # fmt: skip
-    return dict(texts=rows, code_points=points)
+    config = next(c for name, c in texts_of.settings(tiny_model.tokenizer_json()) if name == "with added tokens")
+    made = Tokenizer.from_str(json.dumps(config))
+    made.no_truncation()
+    words = texts_of.ADDED_WORDS + texts_of.WORDS[:12]
+    found = [rng.choice(["", " ", "x"]).join(rng.choices(words, k=rng.randint(1, 9))) for _ in range(120)]
+    added = dict(added_tokens=config["added_tokens"], texts=[dict(text=t, ids=made.encode(t).ids) for t in found])
+    return dict(texts=rows, code_points=points, added=added)
 
 
 def main():

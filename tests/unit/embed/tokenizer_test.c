@@ -77,6 +77,35 @@ TEST(tokenizer_gives_the_references_ids)
     json_decref(golden);
 }
 
+/* Tokens that take spaces in, stand alone, or are looked for in the normalized text. */
+TEST(tokenizer_finds_added_tokens_as_the_reference_does)
+{
+    json_t *golden = golden_json("tiny_tokens.json");
+    const json_t *added = json_object_get(golden, "added");
+    const json_t *rows = json_object_get(added, "texts");
+    json_t *json = tokenizer_json();
+    json_object_set(json, "added_tokens", json_object_get(added, "added_tokens"));
+    struct embed__tokenizer *t = NULL;
+    REQUIRE(make(json, &t, NULL) == CX_OK);
+    t->tokens_max = 100000;
+    struct embed__tokens tokens = { 0 };
+    EXPECT(json_array_size(rows) > 100);
+    for (size_t i = 0; i < json_array_size(rows); i++) {
+        const json_t *text = json_object_get(json_array_get(rows, i), "text");
+        bool truncated = false;
+        tokens.count = 0;
+        REQUIRE(embed__tokenizer_encode(
+                    t, (struct cx_str){ json_string_value(text), json_string_length(text) },
+                    &tokens, &truncated) == CX_OK);
+        if (!same_ids(&tokens, json_object_get(json_array_get(rows, i), "ids"))) {
+            EXPECT_STR(json_string_value(text), "the reference's ids");
+        }
+    }
+    embed__tokens_free(&tokens);
+    embed__tokenizer_free(&t);
+    json_decref(golden);
+}
+
 struct hash {
     uint64_t value;
 };
