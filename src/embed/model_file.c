@@ -47,7 +47,8 @@ enum cx_status embed__file_read_at(int fd, const char *path, void *data, size_t 
 {
     size_t done = 0;
     while (done < len) {
-        const ssize_t got = pread(fd, (char *)data + done, len - done, (off_t)(offset + done));
+        const uint64_t at = offset + done;
+        const ssize_t got = pread(fd, (char *)data + done, len - done, (off_t)at);
         if (got < 0 && errno == EINTR) {
             continue;
         }
@@ -56,7 +57,7 @@ enum cx_status embed__file_read_at(int fd, const char *path, void *data, size_t 
         }
         if (got == 0) {
             return cx_err_set(err, CX_INVALID, "%s: is cut: it ends at byte %llu", path,
-                              (unsigned long long)(offset + done));
+                              (unsigned long long)at);
         }
         done += (size_t)got;
     }

@@ -15,7 +15,7 @@
 #define TOKENS_MAX 1000000
 
 static enum cx_status read_model(struct embed__loading *l);
-static enum cx_status read_vocabulary(struct embed__loading *l, const json_t *vocabulary);
+static enum cx_status read_vocabulary(struct embed__loading *l, json_t *vocabulary);
 static enum cx_status read_normalizer(struct embed__loading *l);
 static enum cx_status read_pre_tokenizer(struct embed__loading *l);
 static enum cx_status read_post_processor(struct embed__loading *l);
@@ -139,7 +139,7 @@ static enum cx_status read_model(struct embed__loading *l)
     return CX_OK;
 }
 
-static enum cx_status read_vocabulary(struct embed__loading *l, const json_t *vocabulary)
+static enum cx_status read_vocabulary(struct embed__loading *l, json_t *vocabulary)
 {
     if (!json_is_object(vocabulary) || json_object_size(vocabulary) == 0) {
         return embed__refuse(l, "model.vocab must be an object with the vocabulary");
@@ -147,8 +147,7 @@ static enum cx_status read_vocabulary(struct embed__loading *l, const json_t *vo
     const char *word = NULL;
     size_t len = 0;
     json_t *id = NULL;
-    json_t *object = (json_t *)(uintptr_t)vocabulary; /* jansson's iteration wants it so */
-    json_object_keylen_foreach(object, word, len, id)
+    json_object_keylen_foreach(vocabulary, word, len, id)
     {
         if (!json_is_integer(id) || json_integer_value(id) < 0 ||
             json_integer_value(id) > VOCABULARY_MAX) {
