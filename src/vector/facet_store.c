@@ -271,9 +271,9 @@ static uint32_t new_facet(struct vector__facets *f)
         return id;
     }
     if (f->facet_end == f->chunk_count * VECTOR__FACET_CHUNK) {
-        f->chunks = cx_realloc_array(f->chunks, f->chunk_count + 1, sizeof *f->chunks);
+        f->chunks = cx_realloc_array(f->chunks, f->chunk_count + 1, sizeof(struct vector__facet *));
         f->chunks[f->chunk_count++] = cx_alloc(VECTOR__FACET_CHUNK * sizeof **f->chunks);
-        f->bytes += VECTOR__FACET_CHUNK * sizeof **f->chunks + sizeof *f->chunks;
+        f->bytes += VECTOR__FACET_CHUNK * sizeof **f->chunks + sizeof(struct vector__facet *);
         /* The first one stands for none. */
         f->facet_end += f->facet_end == 0 ? 1 : 0;
     }

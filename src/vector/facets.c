@@ -67,6 +67,8 @@ void vector__facets_set(struct vector__facets *f, uint32_t slot, const json_t *m
     struct collector c = { .f = f, .slot = slot };
     if (json_object_size(metadata) > 0) {
         (void)collect_content(&c, VECTOR__TOP_FIELD, 0, metadata);
+    }
+    if (c.count > 0) {
         keep_list(f, slot, c.ids, c.count);
     }
     free(c.ids);
@@ -253,9 +255,10 @@ static void note_present(struct vector__facets *f, uint32_t slot)
     f->slot_end = slot >= f->slot_end ? (size_t)slot + 1 : f->slot_end;
     const size_t blocks = f->slot_end / BLOCK_SLOTS + 1;
     if (blocks > f->list_blocks) {
-        f->lists = cx_realloc_array(f->lists, blocks, sizeof *f->lists);
-        memset(f->lists + f->list_blocks, 0, (blocks - f->list_blocks) * sizeof *f->lists);
-        f->bytes += (blocks - f->list_blocks) * sizeof *f->lists;
+        f->lists = cx_realloc_array(f->lists, blocks, sizeof(struct vector__facet_lists *));
+        memset(f->lists + f->list_blocks, 0,
+               (blocks - f->list_blocks) * sizeof(struct vector__facet_lists *));
+        f->bytes += (blocks - f->list_blocks) * sizeof(struct vector__facet_lists *);
         f->list_blocks = blocks;
     }
 }
@@ -272,6 +275,7 @@ static void keep_list(struct vector__facets *f, uint32_t slot, const uint32_t *i
 
 static struct vector__facet_lists *lists_for(struct vector__facets *f, uint32_t slot)
 {
+    CX_CHECK(slot / BLOCK_SLOTS < f->list_blocks);
     struct vector__facet_lists **lists = &f->lists[slot / BLOCK_SLOTS];
     if (*lists == NULL) {
         *lists = cx_alloc(sizeof **lists);
@@ -328,12 +332,12 @@ static void drop_lists(struct vector__facets *f)
 {
     for (size_t i = 0; i < f->list_blocks; i++) {
         if (f->lists[i] != NULL) {
-            f->bytes -= sizeof *f->lists[i] + f->lists[i]->room * sizeof *f->lists[i]->ids;
+            f->bytes -= sizeof(struct vector__facet_lists) + f->lists[i]->room * sizeof(uint32_t);
             free(f->lists[i]->ids);
             free(f->lists[i]);
         }
     }
-    f->bytes -= f->list_blocks * sizeof *f->lists;
+    f->bytes -= f->list_blocks * sizeof(struct vector__facet_lists *);
     free(f->lists);
 }
 

@@ -221,13 +221,15 @@ static enum cx_status rank_places(const struct vector__scan *scan, const struct 
     struct vector__candidate *items = malloc(2 * r->window * sizeof *items);
     struct vector__fused *placed = malloc(2 * r->window * sizeof *placed);
     struct vector__best by_cosine = { .items = items, .most = r->window };
-    enum cx_status status = CX_OK;
     if (items == NULL || placed == NULL) {
-        status = cx_err_set(err, CX_NO_MEMORY, "%s", cx_status_text(CX_NO_MEMORY));
+        free(items);
+        free(placed);
+        return cx_err_set(err, CX_NO_MEMORY, "%s", cx_status_text(CX_NO_MEMORY));
     }
+    enum cx_status status = CX_OK;
     struct vector__ranking leg = *r;
     leg.has_min_score = false;
-    if (status == CX_OK && scan->zeros == NULL) {
+    if (scan->zeros == NULL) {
         status = rank_semantic(scan, &leg, &by_cosine, err);
     }
     if (status == CX_OK) {

@@ -164,25 +164,35 @@ static void list_insert(struct vector__slot_set *set, size_t at, uint32_t slot, 
 
 static void make_dense(struct vector__slot_set *set, size_t slot_end, size_t *bytes)
 {
-    struct vector__slot_set made = { .count = set->count, .dense = true };
-    grow_words(&made, slot_end / 64 + 1, bytes);
-    vector__slot_set_into(set, made.in.words, made.room);
-    vector__slot_set_clear(set, bytes);
-    *set = made;
+    const size_t room = slot_end / 64 + 1;
+    uint64_t *words = cx_alloc(room * sizeof *words);
+    vector__slot_set_into(set, words, room);
+    if (set->room > 0) {
+        *bytes -= set->room * sizeof *set->in.list;
+        free(set->in.list);
+    }
+    *bytes += room * sizeof *words;
+    set->in.words = words;
+    set->room = (unsigned)room & ROOM_MAX;
+    set->dense = true;
 }
 
 static void make_list(struct vector__slot_set *set, size_t *bytes)
 {
-    struct vector__slot_set made = { .room = (set->count + 4) & ROOM_MAX };
-    made.in.list = cx_realloc_array(NULL, made.room, sizeof *made.in.list);
-    *bytes += made.room * sizeof *made.in.list;
+    const size_t room = (size_t)set->count + 4;
+    uint32_t *list = cx_realloc_array(NULL, room, sizeof *list);
+    size_t count = 0;
     for (size_t i = 0; i < set->room; i++) {
         for (uint64_t left = set->in.words[i]; left != 0; left &= left - 1) {
-            made.in.list[made.count++] = (uint32_t)(i * 64 + (size_t)__builtin_ctzll(left));
+            list[count++] = (uint32_t)(i * 64 + (size_t)__builtin_ctzll(left));
         }
     }
-    vector__slot_set_clear(set, bytes);
-    *set = made;
+    *bytes -= set->room * sizeof *set->in.words;
+    free(set->in.words);
+    *bytes += room * sizeof *list;
+    set->in.list = list;
+    set->room = (unsigned)room & ROOM_MAX;
+    set->dense = false;
 }
 
 static void grow_words(struct vector__slot_set *set, size_t words, size_t *bytes)
