@@ -189,8 +189,8 @@ struct cx_vector_put {
 };
 /* One transaction: all or nothing. A document takes the place of all that was stored under its id:
  * passages of the text before, the whole where there are passages now. Then the index has them too.
- * Into an empty collection all documents bring a vector of their own if the first one does: the collection is then theirs.
- * CX_CONFLICT where the collection was deleted meanwhile. */
+ * Into an empty collection all documents bring a vector of their own if the first one does: the
+ * collection is then theirs. CX_CONFLICT where the collection was deleted meanwhile. */
 enum cx_status cx_vector_put(struct cx_vector *v, struct cx_db *db, const struct cx_document *docs,
                              size_t count, struct cx_vector_put *out,
                              struct cx_err *err) CX_MUST_CHECK;

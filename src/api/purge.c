@@ -169,7 +169,10 @@ static void on_worked(void *arg, enum cx_status status)
             CX_LOG(CX_LOG_WARN, "what was deleted cannot be removed from the files now",
                    CX_S("error", p->err.text));
         }
-        again(p, AGAIN_MS);
+        if (!p->draining ||
+            p->status == CX_OVERLOADED) { /* at the end only readers are waited for */
+            again(p, AGAIN_MS);
+        }
     } else if (p->phase != PURGE_DONE) {
         again(p, 0);
     } else {
