@@ -112,6 +112,9 @@ void api__health_free(struct cx_api *api);
 bool api__health_well(const struct cx_api *api);
 extern const struct api__endpoint api__healthz, api__ready, api__metrics;
 
+/* docs.c */
+extern const struct api__endpoint api__openapi, api__docs;
+
 /* snapshot.c */
 enum cx_status api__snapshots_open(struct cx_api *api, struct cx_err *err);
 void api__snapshots_free(struct cx_api *api);

@@ -32,6 +32,9 @@ static const struct row map[] = {
     { "GET",    "/ready",                     CX_SCOPE_NONE,    HEALTH, NO_BODY,  &api__ready },
     { "GET",    "/metrics",                   CX_SCOPE_NONE,    PROBE, NO_BODY,   &api__metrics },
 
+    { "GET",    "/openapi.json",              CX_SCOPE_NONE,    0,     NO_BODY,   &api__openapi },
+    { "GET",    "/docs",                      CX_SCOPE_NONE,    0,     NO_BODY,   &api__docs },
+
     { "GET",    "/state/snapshot",            CX_SCOPE_CONTEXT, 0,     NO_BODY,   &api__snapshot },
     { "GET",    "/state/snapshots",           CX_SCOPE_CONTEXT, 0,     NO_BODY,   &api__snapshots },
     { "GET",    "/state/discover",            CX_SCOPE_STATE,   0,     NO_BODY,   &api__discover },
