@@ -19,6 +19,7 @@ extern const struct cx_migration cx_vector_migrations[];
 extern const size_t cx_vector_migration_count;
 
 struct cx_vector_store; /* the collections of one database */
+struct cx_vector_ask;   /* a search that waits for a worker */
 struct cx_vector;       /* one collection: its documents, their words, their vectors */
 
 /* Told of each text that goes, as a part of the transaction in which it does. */
@@ -288,9 +289,15 @@ struct cx_search {
     bool has_min_score;
     double min_score;
     unsigned include;
-    bool exact; /* every vector is compared, whether there is a graph or not */
+    struct cx_vector_ask *ask; /* that was left for it, or NULL */
+    bool exact;                /* every vector is compared, whether there is a graph or not */
     const struct cx_vector_filter *filter; /* NULL passes all */
 };
+/* A search that is about to wait for a worker leaves word of it: a scan that begins meanwhile may do its
+ * part too. NULL where that would be of no use. Any thread, in moments; freed by who has asked, before the
+ * collection is released, whatever has become of the search. */
+struct cx_vector_ask *cx_vector_ask(struct cx_vector *v, const struct cx_search *search);
+void cx_vector_ask_free(struct cx_vector_ask **ask);
 /* The candidates and their scores, exact over all documents that pass the filter; then the rows of
  * the best. *hits: array of Hit, best first, ties by doc_id. CX_TOO_LARGE where they hold more
  * than 64 MiB. hybrid = 0.6 · bm25/max + 0.4 · cos/max, a leg whose maximum is not positive

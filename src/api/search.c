@@ -78,6 +78,7 @@ static void release_search(void *arg)
 {
     struct search *s = arg;
     free(s->embedded);
+    cx_vector_ask_free(&s->what.ask);
     json_decref(s->hit_ids);
     api__collection_release(s->api, &s->v);
     cx_vector_filter_free(&s->filter);
@@ -248,6 +249,7 @@ static enum cx_step_result search_scan(struct cx_exchange *x)
         s->degraded = cx_status_reason(outcome);
         s->what.mode = CX_SEARCH_KEYWORD;
     }
+    s->what.ask = cx_vector_ask(s->v, &s->what);
     return cx_exchange_work(x, s->api->options.cpu_lane, CX_PRIORITY_HIGH, search_work, s);
 }
 

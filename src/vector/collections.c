@@ -11,6 +11,7 @@
  * the loop waits for it too.
  */
 #include <ctype.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -60,6 +61,8 @@ enum cx_status cx_vector_store_open(struct cx_db *db, const struct cx_vector_opt
         cx_vector_store_free(&store);
         return status;
     }
+    /* Reading it all has used memory that lies between what stays. */
+    (void)malloc_trim(0);
     *out = store;
     return CX_OK;
 }

@@ -19,6 +19,9 @@
 struct batch {
     struct vector__entry *entries;
     size_t count;
+    size_t room;
+    float *vectors; /* of the entries; NULL = none has come with one */
+    unsigned dimension;
     size_t added;
     size_t bytes;
     struct vector__ids removed;
@@ -37,6 +40,7 @@ static enum cx_status put_one(struct cx_vector *v, struct cx_db *db, const struc
                               int64_t now_us, struct batch *batch, struct cx_vector_put *figures,
                               struct cx_err *err);
 static size_t bytes_with(const struct cx_vector *v, const struct batch *batch, size_t added);
+static float *next_vector(struct batch *batch, unsigned dimension);
 static void batch_free(struct batch *batch);
 
 void cx_document_make_id(struct cx_str collection, struct cx_str uri, struct cx_str content,
@@ -113,7 +117,8 @@ enum cx_status cx_vector_put(struct cx_vector *v, struct cx_db *db, const struct
         return status;
     }
     struct cx_vector_put figures = { 0 };
-    struct batch batch = { .entries = cx_alloc((count + 1) * sizeof *batch.entries) };
+    struct batch batch = { .entries = cx_alloc((count + 1) * sizeof *batch.entries),
+                           .room = count };
     struct vector__index next;
     if (claim.dimension != stands.dimension) {
         vector__index_init(&next);
@@ -231,7 +236,8 @@ static enum cx_status put_one(struct cx_vector *v, struct cx_db *db, const struc
     }
     struct vector__entry entry = { 0 };
     if (doc->vector != NULL) {
-        entry.vector = cx_alloc(doc->dimension * sizeof(float));
+        entry.vector = next_vector(batch, doc->dimension);
+        entry.borrowed = true;
         if (!vector__copy_unit(entry.vector, doc->vector, doc->dimension)) {
             vector__entry_free(&entry);
             return cx_err_set(err, CX_INVALID, "a vector holds a number that is not finite");
@@ -304,11 +310,22 @@ static size_t bytes_with(const struct cx_vector *v, const struct batch *batch, s
     return rows + batch->bytes;
 }
 
+static float *next_vector(struct batch *batch, unsigned dimension)
+{
+    if (batch->vectors == NULL) {
+        batch->vectors = vector__floats_alloc(batch->room * dimension);
+        batch->dimension = dimension;
+    }
+    CX_CHECK(dimension == batch->dimension && batch->count < batch->room);
+    return batch->vectors + batch->count * dimension;
+}
+
 static void batch_free(struct batch *batch)
 {
     for (size_t i = 0; i < batch->count; i++) {
         vector__entry_free(&batch->entries[i]);
     }
     free(batch->entries);
+    vector__floats_free(batch->vectors, batch->room * batch->dimension);
     free(batch->removed.items);
 }

@@ -18,11 +18,11 @@
 #define SMALL_BLOCKS 2 /* a small collection shall not take a huge page */
 
 static size_t map_home(const struct vector__index *index, int64_t rowid);
-static struct vector__map_entry *map_find(const struct vector__index *index, int64_t rowid);
+static size_t map_find(const struct vector__index *index, int64_t rowid);
 static void map_insert(struct vector__index *index, int64_t rowid, uint32_t slot);
 static void map_remove(struct vector__index *index, int64_t rowid);
 static void map_grow(struct vector__index *index, size_t documents);
-static void set_row(struct vector__index *index, size_t at, float *vector);
+static void set_row(struct vector__index *index, size_t at, const float *vector);
 static void clear_row(struct vector__index *index, size_t at, float error);
 static void note_graph(struct vector__index *index, size_t at);
 static void set_pending(struct vector__index *index, size_t at, bool pending);
@@ -39,7 +39,9 @@ void vector__entry_free(struct vector__entry *entry)
 {
     free(entry->doc_id);
     json_decref(entry->metadata);
-    free(entry->vector);
+    if (!entry->borrowed) {
+        free(entry->vector);
+    }
     if (entry->words != NULL) {
         vector__words_free(entry->words);
         free(entry->words);
@@ -152,8 +154,6 @@ void vector__index_set(struct vector__index *index, struct vector__entry *entry)
     vector__facets_set(&index->facets, (uint32_t)at, entry->metadata);
     if (entry->vector != NULL) {
         set_row(index, at, entry->vector);
-        entry->vector = NULL;
-        entry->pending = false;
         set_pending(index, at, false);
     } else if (entry->pending) {
         clear_row(index, at, 0); /* a zero vector, to those who ask */
@@ -169,9 +169,7 @@ void vector__index_fill(struct vector__index *index, int64_t rowid, const float 
 {
     const size_t at = vector__index_find(index, rowid);
     CX_CHECK(at != VECTOR__NO_SLOT);
-    float *row = cx_alloc(index->dimension * sizeof *row);
-    memcpy(row, vector, index->dimension * sizeof *row);
-    set_row(index, at, row);
+    set_row(index, at, vector);
     set_pending(index, at, false);
 }
 
@@ -188,8 +186,8 @@ void vector__index_remove(struct vector__index *index, int64_t rowid)
     set_pending(index, at, false);
     vector__index_drop_text(index, at);
     clear_row(index, at, -INFINITY);
-    *slot = (struct vector__slot){ .in_file = slot->in_file };
     map_remove(index, rowid);
+    *slot = (struct vector__slot){ .in_file = slot->in_file };
     if (index->free_count == index->free_cap) {
         index->free_cap = index->free_cap == 0 ? 64 : index->free_cap * 2;
         index->free_slots =
@@ -201,8 +199,8 @@ void vector__index_remove(struct vector__index *index, int64_t rowid)
 
 size_t vector__index_find(const struct vector__index *index, int64_t rowid)
 {
-    const struct vector__map_entry *entry = map_find(index, rowid);
-    return entry != NULL ? entry->slot : VECTOR__NO_SLOT;
+    const size_t at = map_find(index, rowid);
+    return at != VECTOR__NO_SLOT ? index->map[at] - 1 : VECTOR__NO_SLOT;
 }
 
 size_t vector__index_bytes_with(const struct vector__index *index, size_t added)
@@ -212,7 +210,7 @@ size_t vector__index_bytes_with(const struct vector__index *index, size_t added)
     const bool in_file = vector__row_file_expected(&index->file);
     const size_t slot_bytes = (in_file ? 0 : row_bytes) + 2 * index->coarse_stride +
                               3 * sizeof(float) + sizeof(uint32_t) + sizeof(uint16_t) +
-                              sizeof(struct vector__slot) + 2 * sizeof(struct vector__map_entry);
+                              sizeof(struct vector__slot) + 4 * sizeof(uint32_t);
     const size_t fresh_bytes = in_file ? index->fresh_count * row_bytes : 0;
     const size_t graph_bytes = index->graph != NULL ? vector__graph_bytes(index->graph) : 0;
     return (index->slot_end + new_slots) * slot_bytes + fresh_bytes + graph_bytes +
@@ -235,8 +233,7 @@ static void note_graph(struct vector__index *index, size_t at)
     }
 }
 
-/* Takes over the vector. */
-static void set_row(struct vector__index *index, size_t at, float *vector)
+static void set_row(struct vector__index *index, size_t at, const float *vector)
 {
     struct vector__block *block = index->blocks[at / VECTOR__BLOCK_ROWS];
     const size_t i = at % VECTOR__BLOCK_ROWS;
@@ -379,43 +376,49 @@ static size_t map_home(const struct vector__index *index, int64_t rowid)
     return (size_t)(mixed >> 20) & (index->map_cap - 1);
 }
 
-static struct vector__map_entry *map_find(const struct vector__index *index, int64_t rowid)
+static int64_t map_rowid(const struct vector__index *index, size_t at)
+{
+    return vector__index_slot(index, index->map[at] - 1)->rowid;
+}
+
+/* Its place in the map, or VECTOR__NO_SLOT. */
+static size_t map_find(const struct vector__index *index, int64_t rowid)
 {
     if (index->map_cap == 0) {
-        return NULL;
+        return VECTOR__NO_SLOT;
     }
     size_t at = map_home(index, rowid);
-    while (index->map[at].rowid != 0) {
-        if (index->map[at].rowid == rowid) {
-            return &index->map[at];
+    while (index->map[at] != 0) {
+        if (map_rowid(index, at) == rowid) {
+            return at;
         }
         at = (at + 1) & (index->map_cap - 1);
     }
-    return NULL;
+    return VECTOR__NO_SLOT;
 }
 
 static void map_insert(struct vector__index *index, int64_t rowid, uint32_t slot)
 {
     CX_CHECK(rowid != 0);
     size_t at = map_home(index, rowid);
-    while (index->map[at].rowid != 0) {
+    while (index->map[at] != 0) {
         at = (at + 1) & (index->map_cap - 1);
     }
-    index->map[at] = (struct vector__map_entry){ rowid, slot };
+    index->map[at] = slot + 1;
 }
 
-/* Closes the gap by moving back what would no longer be found (Knuth 6.4, algorithm R). */
+/* While the slot still has its rowid. Closes the gap by moving back what would no longer be found (Knuth
+ * 6.4, algorithm R). */
 static void map_remove(struct vector__index *index, int64_t rowid)
 {
     const size_t mask = index->map_cap - 1;
-    struct vector__map_entry *entry = map_find(index, rowid);
-    size_t gap = (size_t)(entry - index->map);
-    index->map[gap].rowid = 0;
-    for (size_t at = (gap + 1) & mask; index->map[at].rowid != 0; at = (at + 1) & mask) {
-        const size_t home = map_home(index, index->map[at].rowid);
+    size_t gap = map_find(index, rowid);
+    index->map[gap] = 0;
+    for (size_t at = (gap + 1) & mask; index->map[at] != 0; at = (at + 1) & mask) {
+        const size_t home = map_home(index, map_rowid(index, at));
         if (((at - home) & mask) >= ((at - gap) & mask)) {
             index->map[gap] = index->map[at];
-            index->map[at].rowid = 0;
+            index->map[at] = 0;
             gap = at;
         }
     }
@@ -423,7 +426,7 @@ static void map_remove(struct vector__index *index, int64_t rowid)
 
 static void map_grow(struct vector__index *index, size_t documents)
 {
-    struct vector__map_entry *old = index->map;
+    uint32_t *old = index->map;
     const size_t old_cap = index->map_cap;
     size_t cap = old_cap == 0 ? 1024 : old_cap;
     while (cap <= documents * 2) {
@@ -432,8 +435,8 @@ static void map_grow(struct vector__index *index, size_t documents)
     index->map = cx_alloc(cap * sizeof *index->map);
     index->map_cap = cap;
     for (size_t i = 0; i < old_cap; i++) {
-        if (old[i].rowid != 0) {
-            map_insert(index, old[i].rowid, old[i].slot);
+        if (old[i] != 0) {
+            map_insert(index, vector__index_slot(index, old[i] - 1)->rowid, old[i] - 1);
         }
     }
     free(old);

@@ -45,9 +45,11 @@ struct vector__block {
     uint16_t epochs[VECTOR__BLOCK_ROWS];  /* of the slot's text (postings.h) */
     struct vector__slot slots[VECTOR__BLOCK_ROWS];
 };
-struct vector__map_entry {
-    int64_t rowid; /* 0 = empty */
-    uint32_t slot;
+struct vector__fresh_rows {
+    struct vector__fresh_rows *next;
+    size_t used;
+    size_t floats;
+    float *rows;
 };
 /* What several indexes share. */
 struct vector__memory {
@@ -76,11 +78,12 @@ struct vector__index {
     uint32_t *free_slots;
     size_t free_count;
     size_t free_cap;
-    struct vector__map_entry *map; /* rowid → slot, open addressing */
-    size_t map_cap;                /* a power of two */
+    uint32_t *map;  /* rowid → slot + 1, open addressing; 0 = empty */
+    size_t map_cap; /* a power of two */
     size_t live;
     size_t pending;     /* of these */
     size_t fresh_count; /* rows to be written */
+    struct vector__fresh_rows *fresh_rows;
     size_t extra_bytes; /* ids */
     uint64_t words;     /* lengths of all texts */
     struct vector__facets facets;
@@ -92,12 +95,18 @@ struct vector__entry {
     char *doc_id;
     json_t *metadata; /* an object; NULL = none */
     float *vector;    /* dimension floats of length 0 or 1; NULL = the row stays as it is */
+    bool borrowed;    /* the vector is somebody else's */
     bool pending;     /* without a vector: it has none, or none any more */
     struct vector__words *words; /* of its text; NULL = the text stays as it is */
 };
 void vector__entry_free(struct vector__entry *entry); /* what it holds */
 /* What it can take in the index beside its row, at most. */
 size_t vector__entry_bytes(const struct vector__entry *entry);
+
+/* Vectors that are there for a moment, outside the heap: among what stays of each document they would leave
+ * gaps as large as they are. Zeros; memory that is out ends the process, as ever. */
+float *vector__floats_alloc(size_t count);
+void vector__floats_free(float *floats, size_t count);
 
 extern float vector__wiped;
 #define VECTOR__WIPED (&vector__wiped)
@@ -138,8 +147,8 @@ void vector__index_set_text(struct vector__index *index, size_t slot,
 void vector__index_drop_text(struct vector__index *index, size_t slot);
 /* What postings may take as things stand. */
 size_t vector__index_postings_max(const struct vector__index *index);
-/* index_rows.c, for index.c: a slot's row that is to be written, taken over; NULL = none. */
-void vector__index_set_fresh(struct vector__index *index, size_t slot, float *row);
+/* index_rows.c, for index.c: a slot's row that is to be written, copied; NULL = none. */
+void vector__index_set_fresh(struct vector__index *index, size_t slot, const float *row);
 void vector__index_drop_fresh(struct vector__index *index, size_t block);
 #define VECTOR__NO_SLOT SIZE_MAX
 size_t vector__index_find(const struct vector__index *index, int64_t rowid);

@@ -4,13 +4,33 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "index.h"
 
+#define FRESH_GROUP 256 /* rows */
+
 float vector__wiped;
 
+static float *new_row(struct vector__index *index);
+static void free_rows(struct vector__index *index);
 static bool write_block(struct vector__index *index, size_t block, bool *written, float *row);
 static void settle_block(struct vector__index *index, size_t block, const bool *written);
+
+float *vector__floats_alloc(size_t count)
+{
+    void *floats = mmap(NULL, (count + 1) * sizeof(float), PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    CX_CHECK(floats != MAP_FAILED);
+    return floats;
+}
+
+void vector__floats_free(float *floats, size_t count)
+{
+    if (floats != NULL) {
+        CX_CHECK(munmap(floats, (count + 1) * sizeof(float)) == 0);
+    }
+}
 
 void vector__index_use_file(struct vector__index *index, const char *beside)
 {
@@ -32,8 +52,8 @@ bool vector__index_read(const struct vector__index *index, size_t slot, float *r
     return true;
 }
 
-/* row: taken over; NULL = nothing is to be written. */
-void vector__index_set_fresh(struct vector__index *index, size_t slot, float *row)
+/* row: copied; NULL = nothing is to be written. */
+void vector__index_set_fresh(struct vector__index *index, size_t slot, const float *row)
 {
     struct vector__block *block = index->blocks[slot / VECTOR__BLOCK_ROWS];
     if (block->fresh == NULL) {
@@ -45,10 +65,38 @@ void vector__index_set_fresh(struct vector__index *index, size_t slot, float *ro
     float **place = &block->fresh[slot % VECTOR__BLOCK_ROWS];
     index->fresh_count -= *place != NULL ? 1 : 0;
     index->fresh_count += row != NULL ? 1 : 0;
-    if (*place != VECTOR__WIPED) {
-        free(*place);
+    if (row == NULL || row == VECTOR__WIPED) {
+        *place = row != NULL ? VECTOR__WIPED : NULL;
+    } else {
+        *place = *place != NULL && *place != VECTOR__WIPED ? *place : new_row(index);
+        memcpy(*place, row, index->dimension * sizeof *row);
     }
-    *place = row;
+    if (index->fresh_count == 0) {
+        free_rows(index);
+    }
+}
+
+/* Many at a time, and all given back at once. */
+static float *new_row(struct vector__index *index)
+{
+    if (index->fresh_rows == NULL || index->fresh_rows->used == FRESH_GROUP) {
+        struct vector__fresh_rows *rows = cx_alloc(sizeof *rows);
+        rows->floats = FRESH_GROUP * (size_t)index->dimension;
+        rows->rows = vector__floats_alloc(rows->floats);
+        rows->next = index->fresh_rows;
+        index->fresh_rows = rows;
+    }
+    return index->fresh_rows->rows + index->fresh_rows->used++ * index->dimension;
+}
+
+static void free_rows(struct vector__index *index)
+{
+    while (index->fresh_rows != NULL) {
+        struct vector__fresh_rows *next = index->fresh_rows->next;
+        vector__floats_free(index->fresh_rows->rows, index->fresh_rows->floats);
+        free(index->fresh_rows);
+        index->fresh_rows = next;
+    }
 }
 
 void vector__index_drop_fresh(struct vector__index *index, size_t block)

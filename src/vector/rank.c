@@ -14,6 +14,7 @@
 #include "cortex/metrics.h"
 #include "rank_rrf.h"
 #include "scan.h"
+#include "share.h"
 
 #define WEIGHT_KEYWORD 0.6
 #define WEIGHT_SEMANTIC 0.4
@@ -83,6 +84,9 @@ enum cx_status vector__rank(struct cx_vector *v, const struct vector__ranking *r
                             struct vector__candidate *out, size_t *count, struct cx_err *err)
 {
     struct vector__best best = { .items = out, .most = most };
+    if (ranking->ask != NULL && vector__share_fetch(ranking->ask, most, out, count)) {
+        return CX_OK;
+    }
     const uint64_t before_ns = cx_clock_mono_ns();
     CX_CHECK(pthread_rwlock_rdlock(&v->index.lock) == 0);
     enum cx_status status = check_query(v, ranking, err);
@@ -93,6 +97,7 @@ enum cx_status vector__rank(struct cx_vector *v, const struct vector__ranking *r
     if (status == CX_OK && v->index.live > 0 && most > 0) {
         struct vector__ranking of_allowed = *ranking;
         of_allowed.allowed = &allowed;
+        of_allowed.v = v;
         status = rank_live(v, &of_allowed, &best, err);
     }
     vector__allowed_free(&allowed);
@@ -204,7 +209,11 @@ static enum cx_status rank_semantic(const struct vector__scan *scan,
     const struct vector__pass pass = { scan, &floor, &possibles, NULL };
     if (r->allowed->slots != NULL) {
         vector__scan_listed(scan, r->allowed->slots, r->allowed->count, &floor, &possibles);
-    } else if (scan->breadth == 0 || !vector__scan_graph(&pass, scan->breadth)) {
+    } else if (scan->breadth > 0 && vector__scan_graph(&pass, scan->breadth)) {
+        /* Found. */
+    } else if (r->ask != NULL) {
+        vector__rank_shared(r->v, &pass);
+    } else {
         vector__scan_cosines(&pass, 1);
     }
     score_possibles(scan, r, NULL, &possibles, best);

@@ -34,9 +34,14 @@ struct vector__ranking {
     const struct cx_vector_filter *filter; /* NULL passes all */
     const struct vector__allowed *allowed; /* which documents pass it: vector__rank finds out */
     bool exact;                            /* the graph is not used */
+    struct cx_vector_ask *ask;             /* NULL = none; of a semantic search without a filter */
+    struct cx_vector *v;                   /* vector__rank sets it */
     bool has_min_score;
     double min_score;
 };
+struct vector__pass;
+/* The pass of a semantic search, and of some of those that wait (rank_shared.c). */
+void vector__rank_shared(struct cx_vector *v, const struct vector__pass *own);
 /* Writes at most `most` candidates, best first, to out; *count: how many. Where it sets by_fts5 of the
  * keywords, FTS5 is to be asked, and all to be ranked again. */
 enum cx_status vector__rank(struct cx_vector *v, const struct vector__ranking *ranking, size_t most,

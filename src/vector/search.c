@@ -16,8 +16,7 @@
 #include "rank.h"
 #include "rows.h"
 
-#define SPARE_CANDIDATES 8 /* of the first attempt: each one more makes the scan slower */
-#define SPARE_GROWTH 8     /* from attempt to attempt */
+#define SPARE_GROWTH 8 /* from attempt to attempt */
 #define ATTEMPTS 4
 #define RRF_WINDOW 100
 #define HITS_BYTES ((size_t)64 * 1024 * 1024) /* of the texts of all hits */
@@ -33,6 +32,7 @@ struct run {
     size_t candidate_max;
     size_t candidate_count;
     size_t hits_bytes;
+    struct cx_vector_ask *ask; /* NULL = none, or it was of no use */
 };
 
 static enum cx_status check_search(const struct cx_vector *v, const struct cx_search *search,
@@ -59,10 +59,11 @@ enum cx_status cx_vector_search(struct cx_vector *v, struct cx_db *db,
     }
     json_t *found = json_array();
     bool whole = false;
-    size_t spare = SPARE_CANDIDATES;
+    size_t spare = VECTOR__SPARE_CANDIDATES;
     for (int i = 0; i < ATTEMPTS && status == CX_OK && !whole; i++, spare *= SPARE_GROWTH) {
         (void)json_array_clear(found);
         run.candidate_max = search->top_k + spare;
+        run.ask = i == 0 ? search->ask : NULL;
         run.candidates =
             cx_realloc_array(run.candidates, run.candidate_max, sizeof *run.candidates);
         run.hits_bytes = 0;
@@ -138,6 +139,7 @@ static enum cx_status try_search(struct run *run, json_t *hits, bool *whole, str
         .keywords = &run->keywords,
         .filter = search->filter,
         .exact = search->exact,
+        .ask = run->ask,
         .has_min_score = search->has_min_score,
         .min_score = search->min_score,
     };

@@ -12,10 +12,12 @@
 #include "cortex/json.h"
 #include "cortex/metrics.h"
 #include "owner.h"
+#include "share.h"
 
 static enum cx_status find_owner(struct cx_vector *v, struct cx_db *db, struct cx_err *err);
 static enum cx_status load_rows(struct cx_vector *v, struct cx_db *db, struct cx_err *err);
-static enum cx_status load_row(struct cx_vector *v, const struct cx_stmt *s, struct cx_err *err);
+static enum cx_status load_row(struct cx_vector *v, const struct cx_stmt *s, float *vector,
+                               struct cx_err *err);
 static void note_totals(struct cx_vector *v, size_t documents, size_t pending, size_t bytes);
 
 struct cx_vector *vector__new(struct cx_vector_store *store, struct cx_str name)
@@ -30,6 +32,7 @@ struct cx_vector *vector__new(struct cx_vector_store *store, struct cx_str name)
     v->kernel = vector__kernel_best();
     v->scan_seconds = cx_metrics_series(CX_M_VECTOR_SCAN, "");
     vector__index_init(&v->index);
+    vector__share_init(&v->share);
     vector__index_share(&v->index, &store->memory);
     vector__index_use_file(&v->index, store->path);
     vector__index_set_dimension(&v->index, store->dimension);
@@ -64,6 +67,7 @@ void cx_vector_free(struct cx_vector **at)
         vector__forget_graph(v);
     }
     vector__forget_figures(v);
+    vector__share_free(&v->share);
     vector__index_free(&v->index);
     free(v->stale_at);
     free(v->old_provider);
@@ -204,17 +208,20 @@ static enum cx_status load_rows(struct cx_vector *v, struct cx_db *db, struct cx
     }
     cx_stmt_bind_int(s, 1, v->id);
     bool row = true;
+    float *vector = vector__floats_alloc(v->index.dimension);
     while ((status = cx_stmt_step(s, &row, err)) == CX_OK && row) {
-        status = load_row(v, s, err);
+        status = load_row(v, s, vector, err);
         if (status != CX_OK) {
             cx_stmt_reset(s);
-            return status;
+            break;
         }
     }
+    vector__floats_free(vector, v->index.dimension);
     return status;
 }
 
-static enum cx_status load_row(struct cx_vector *v, const struct cx_stmt *s, struct cx_err *err)
+static enum cx_status load_row(struct cx_vector *v, const struct cx_stmt *s, float *vector,
+                               struct cx_err *err)
 {
     const struct cx_str doc_id = cx_stmt_text(s, 1);
     const struct cx_str blob = cx_stmt_blob(s, 3);
@@ -234,7 +241,8 @@ static enum cx_status load_row(struct cx_vector *v, const struct cx_stmt *s, str
     struct vector__entry entry = { .rowid = cx_stmt_int(s, 0), .pending = pending };
     entry.metadata = metadata;
     entry.doc_id = cx_strndup(doc_id.p, doc_id.len);
-    entry.vector = pending ? NULL : cx_alloc(dimension * sizeof(float));
+    entry.vector = pending ? NULL : vector;
+    entry.borrowed = true;
     if (!pending && !vector__copy_unit(entry.vector, blob.p, dimension)) {
         /* One damaged vector must not keep all the others from being served. */
         CX_LOG(CX_LOG_ERROR, "a stored vector is not finite and counts as zero",

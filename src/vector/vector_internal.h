@@ -53,6 +53,17 @@ struct cx_vector_store {
     struct cx_series *waiting_gauge; /* of all graphs */
 };
 
+/* Searches that wait for a worker (share.h). */
+struct vector__share {
+    pthread_mutex_t mutex;
+    pthread_cond_t done;
+    struct cx_vector_ask *first; /* in the order in which they came */
+    size_t count;
+    struct cx_series *shared;
+};
+#define VECTOR__SPARE_CANDIDATES                                                                   \
+    8 /* of a search's first attempt: each one more makes a scan slower */
+
 /* Where a collection is in its life. */
 enum vector__life {
     VECTOR__NEW,    /* no document has come yet: in the table, but not in the database */
@@ -80,6 +91,7 @@ struct cx_vector {
     unsigned old_dimension;
     struct vector__kernel kernel;
     struct vector__index index;
+    struct vector__share share;
     struct vector__fulltext fulltext;
     atomic_size_t figure_documents;
     atomic_size_t figure_pending;
