@@ -51,6 +51,7 @@ import time
 import traceback
 
 sys.dont_write_bytecode = True
+from runner.contract import fetch_contract  # noqa: E402
 from runner.story import CaseError, read_case  # noqa: E402
 from runner.world import World  # noqa: E402
 
@@ -58,11 +59,11 @@ HERE = pathlib.Path(__file__).resolve().parent
 PATIENCE_SECONDS = 10.0
 
 
-def run_case(path, program, patience, keep):
+def run_case(path, program, patience, contract, keep):
     """(name, title, seconds, failure or None, transcript) of one case."""
     began = time.monotonic()
     directory = pathlib.Path(tempfile.mkdtemp(prefix=f"cortex-case-{path.stem[:4]}-"))
-    world = World(program, directory, patience)
+    world = World(program, directory, patience, contract)
     failure = None
     title = ""
     try:
@@ -80,6 +81,16 @@ def run_case(path, program, patience, keep):
         else:
             shutil.rmtree(directory, ignore_errors=True)
     return path.stem, title, time.monotonic() - began, failure, world.transcript.lines
+
+
+def published(program, patience):
+    """The contract, as a daemon of this program publishes it."""
+    with tempfile.TemporaryDirectory(prefix="cortex-case-contract-") as directory:
+        world = World(program, pathlib.Path(directory), patience)
+        try:
+            return fetch_contract(world)
+        finally:
+            world.clean_up()
 
 
 def select(patterns, folder):
@@ -118,10 +129,15 @@ def main():
         return 2
 
     patience = PATIENCE_SECONDS * float(os.environ.get("CORTEX_CASE_PATIENCE", "1"))
+    try:
+        contract = published(program, patience)
+    except (CaseError, ValueError) as error:
+        print(f"FAIL  the contract that {program} publishes\n  {error}\n0 passed, 1 failed")
+        return 1
     passed = failed = 0
     with concurrent.futures.ThreadPoolExecutor(max(1, options.jobs)) as pool:
         for name, title, seconds, failure, transcript in pool.map(
-            lambda case: run_case(case, program, patience, options.keep), cases
+            lambda case: run_case(case, program, patience, contract, options.keep), cases
         ):
             if failure is None:
                 passed += 1

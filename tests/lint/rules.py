@@ -266,7 +266,9 @@ def cmake_uses(tree):
 
 # ---- routes.c and docs/openapi.yaml ----------------------------------------------------------------
 
-ROUTE_ROW = re.compile(r'^\s*\{\s*"([A-Z]+)",\s*"(/[^"]*)"', re.MULTILINE)
+ROUTE_ROW = re.compile(
+    r'^\s*\{\s*"([A-Z]+)",\s*"(/[^"]*)"(?:,\s*CX_SCOPE_(\w+),\s*([\w |]+))?', re.MULTILINE
+)
 PATH_LINE = re.compile(r"^  (/\S*):\s*$")
 METHOD_LINE = re.compile(r"^    (get|put|post|delete|patch):\s*$")
 
@@ -283,6 +285,45 @@ def documented_operations(text):
         elif line and not line.startswith(" "):
             path = None
     return found
+
+
+def operation_texts(text):
+    """(METHOD, path) → what the document says below it."""
+    lines = text.splitlines()
+    found = {}
+    for operation, first in documented_operations(text).items():
+        last = first
+        while last < len(lines) and (not lines[last] or lines[last].startswith("     ")):
+            last += 1
+        found[operation] = "\n".join(lines[first:last])
+    return found
+
+
+def routes_as_documented(tree):
+    """The document says of every route which scope and whether a body it takes, as routes.c does."""
+    source, document = "src/api/routes.c", "docs/openapi.yaml"
+    texts = operation_texts(tree.files.get(document, ""))
+    rows = {}
+    routes = tree.files.get(source, "")
+    for match in ROUTE_ROW.finditer(routes):
+        method, path, scope, flags = match.groups()
+        if scope and (method, path) in texts:
+            row = line_of(routes, match.start(1)), scope.lower(), set()
+            line, scope, words = rows.get((method, path), row)
+            rows[method, path] = line, scope, words | set(re.findall(r"\w+", flags))
+    for (method, path), (line, scope, flags) in rows.items():
+        text = texts[method, path]
+        said = f"{method} {path}: {document} does not say"
+        if scope == "none" and "\n      security: []" not in "\n" + text:
+            yield source, line, f"{said} `security: []`"
+        if scope != "none" and f"(scope `{scope}`)" not in text:
+            yield source, line, f"{said} (scope `{scope}`)"
+        if bool(flags & {"BODY", "NDJSON"}) != ("      requestBody:" in text):
+            yield source, line, f"{method} {path}: one of {document} and {source} takes a body"
+        if "NDJSON" in flags and "          application/x-ndjson:" not in text:
+            yield source, line, f"{said} application/x-ndjson"
+        if ("OPENAI" in flags) != ("responses/OpenAIError" in text):
+            yield source, line, f"{method} {path}: errors in OpenAI's shape, or not"
 
 
 def routes_documented(tree):
@@ -310,5 +351,6 @@ RULES = (
     unused_exports,
     cmake_uses,
     routes_documented,
+    routes_as_documented,
 )
 WARNINGS = (private_exports,)

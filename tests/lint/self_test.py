@@ -166,6 +166,28 @@ CASES = (
         },
         [],
     ),
+    (
+        rules.routes_as_documented,
+        {
+            "src/api/routes.c": '    { "GET", "/a", CX_SCOPE_NONE, 0, NO_BODY, &a },\n'
+            '    { "GET", "/b", CX_SCOPE_STATE, 0, NO_BODY, &b },\n'
+            '    { "PUT", "/b", CX_SCOPE_STATE, BODY | OPENAI, GENERAL, &b },\n'
+            '    { "POST", "/c", CX_SCOPE_STATE, NDJSON, NO_BODY, &c },\n'
+            '    { "GET", "/good", CX_SCOPE_NONE, 0, NO_BODY, &d },\n',
+            "docs/openapi.yaml": "paths:\n  /a:\n    get:\n      summary: No token\n"
+            "  /b:\n    get:\n      summary: B (scope `vector`)\n"
+            "    put:\n      summary: B (scope `state`)\n"
+            "  /c:\n    post:\n      summary: C (scope `state`)\n      requestBody:\n"
+            "  /good:\n    get:\n      security: []\n",
+        },
+        [
+            "src/api/routes.c:1",
+            "src/api/routes.c:2",
+            "src/api/routes.c:3",
+            "src/api/routes.c:3",
+            "src/api/routes.c:4",
+        ],
+    ),
     # Used by another room, by a test, by a macro, as a pointer; declared for a room still to come.
     (
         rules.unused_exports,

@@ -9,7 +9,7 @@ import time
 
 from .story import CaseError, expand_names, read_bytes
 from .upstream import embed
-from .wire import Connection, Response
+from .wire import Asked, Connection, Response
 
 OPEN_PATHS = ("/healthz", "/ready", "/metrics", "/openapi.json", "/docs")
 
@@ -44,7 +44,7 @@ class ClientSteps:
         connection.send(data, cuts)
 
     def request(self, rest, items):
-        """The method and bytes of a request written as METHOD TARGET [BODY] and its items."""
+        """A request written as METHOD TARGET [BODY] and its items, and its bytes."""
         method, _, rest = rest.partition(" ")
         target, _, inline = rest.partition(" ")
         path = target.partition("?")[0]
@@ -77,10 +77,13 @@ class ClientSteps:
             headers["Authorization"] = f"Bearer {self.token()}"
         if lines:
             body = "\n".join(lines).encode()
-        named = {key for key, _ in extra}
+        named = dict(extra)
+        kind = None
         if body is not None:
             if "content-type" not in named:
-                headers["Content-Type"] = "application/json"
+                kind = headers["Content-Type"] = "application/json"
+            elif named["content-type"] is not None:
+                kind = named["content-type"].partition(":")[2]
             if "content-length" not in named and "transfer-encoding" not in named:
                 headers["Content-Length"] = str(len(body))
         head = [
@@ -88,7 +91,8 @@ class ClientSteps:
             *(f"{k}: {v}" for k, v in headers.items()),
             *(line for _, line in extra if line is not None),
         ]
-        return method, "\r\n".join(head).encode() + b"\r\n\r\n" + (body or b"")
+        data = "\r\n".join(head).encode() + b"\r\n\r\n" + (body or b"")
+        return Asked(method, target, kind, body or b""), data
 
     def compute(self, text):
         names = {
@@ -109,9 +113,9 @@ class ClientSteps:
         return value.encode() if isinstance(value, str) else json.dumps(value).encode()
 
     def send_request(self, name, rest, step):
-        method, data = self.request(rest, [item.text for item in self.with_blocks(step)])
+        asked, data = self.request(rest, [item.text for item in self.with_blocks(step)])
         connection = self.connection(name)
-        connection.asked.append(method)
+        connection.asked.append(asked)
         connection.send(data)
 
     @staticmethod
@@ -157,7 +161,7 @@ class ClientSteps:
                 raise CaseError(f"one more frame: {frame!r}")
             return
         response = connection.receive_head()
-        self.check_every(response)
+        self.check_every(response, whole=False)
         self.check_status(response, rest)
         self.check_items(response, [item.text for item in self.with_blocks(step)])
 
@@ -178,6 +182,8 @@ class ClientSteps:
         if unknown:
             raise CaseError(f"no field of ours: {unknown}")
         event = json.loads(fields["data"])
+        if self.contract:
+            self.contract.check_event(fields["data"])
         response = Response(200, "", [], fields["data"].encode())
         self.check_item(response, "json " + self.fill(rest))
         keys = ["event_type", "payload", "timestamp", "resource_ids", "correlation_id"]
@@ -242,12 +248,13 @@ class ClientSteps:
             raise CaseError("until needs an item `-> STATUS`")
         deadline = time.monotonic() + self.patience
         while True:
-            method, data = self.request(rest, texts[:arrow])
+            asked, data = self.request(rest, texts[:arrow])
             try:
                 connection = self.connection("until")
-                connection.asked.append(method)
+                connection.asked.append(asked)
                 connection.send(data)
                 response = connection.receive()
+                self.check_every(response)
                 self.check_status(response, texts[arrow][3:])
                 self.check_items(response, texts[arrow + 1 :])
                 return

@@ -11,13 +11,15 @@ from .story import CaseError, read_bytes
 
 
 class ResponseChecks:
-    def check_every(self, response):
-        """What holds for every response, whatever the case asks."""
+    def check_every(self, response, whole=True):
+        """What holds for every response, whatever the case asks; whole: its body has been read."""
         if not re.fullmatch(r"[0-9a-f]{8}", response.header("X-Request-ID") or ""):
             raise CaseError(f"X-Request-ID is {response.header('X-Request-ID')!r}")
         if not response.header("X-Correlation-ID"):
             raise CaseError("X-Correlation-ID is missing")
         self.check_secrets("\n".join(f"{k}: {v}" for k, v in response.headers), "a header field")
+        if self.contract:
+            self.contract.check(response.asked, response, whole)
         kind = response.header("Content-Type") or ""
         if response.status >= 400 and kind.startswith("application/problem+json") and response.body:
             problem = json.loads(response.decoded())

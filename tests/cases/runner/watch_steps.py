@@ -11,9 +11,9 @@ from .upstream import Upstream
 
 class WatchSteps:
     def metrics(self):
-        method, data = self.request("GET /metrics", [])
+        asked, data = self.request("GET /metrics", [])
         connection = self.connection("metrics")
-        connection.asked.append(method)
+        connection.asked.append(asked)
         connection.send(data)
         text = connection.receive().decoded().decode()
         self.check_secrets(text, "the metrics")

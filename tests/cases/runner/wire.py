@@ -14,8 +14,19 @@ from .story import CaseError
 READ_BYTES = 1 << 16
 
 
+class Asked:
+    """A well-formed request that was sent and is not answered yet."""
+
+    def __init__(self, method, target, content_type=None, body=b""):
+        self.method = method
+        self.target = target
+        self.content_type = content_type
+        self.body = body
+
+
 class Response:
     def __init__(self, status, reason, headers, body):
+        self.asked = None  # what it answers, where that is known
         self.status = status
         self.reason = reason
         self.headers = headers  # [(name as sent, value)]
@@ -41,7 +52,7 @@ class Connection:
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.buffer = bytearray()
         self.ended = False  # the daemon closed its side
-        self.asked = []  # methods of the requests that are not answered yet
+        self.asked = []  # the well-formed requests that are not answered yet
         self.usable = True  # may carry another request
         self.stream = bytearray()  # of a response that is read frame by frame
 
@@ -150,7 +161,8 @@ class Connection:
     def receive(self, method=None, seconds=None):
         """One whole response to the oldest request without one."""
         deadline = time.monotonic() + (seconds or self.patience)
-        method = self.asked.pop(0) if self.asked else method
+        asked = self.asked.pop(0) if self.asked else None
+        method = asked.method if asked else method
         head = self.read_until(b"\r\n\r\n", deadline)
         response = self.read_response(head, method, deadline)
         while 100 <= response.status < 200:
@@ -158,16 +170,19 @@ class Connection:
             head = self.read_until(b"\r\n\r\n", deadline)
             response = self.read_response(head, method, deadline)
         self.transcript.add(f"{self.name}<", head + b"\r\n\r\n" + response.decoded())
+        response.asked = asked
         if (response.header("Connection") or "").lower() == "close":
             self.usable = False
         return response
 
     def receive_head(self):
         """The head of a response whose body is read by receive_frame."""
-        self.asked.pop(0)
+        asked = self.asked.pop(0)
         head = self.read_until(b"\r\n\r\n", time.monotonic() + self.patience)
         self.transcript.add(f"{self.name}<", head + b"\r\n\r\n")
-        return self.read_response(head, "HEAD", 0)
+        response = self.read_response(head, "HEAD", 0)
+        response.asked = asked
+        return response
 
     def receive_frame(self):
         """The next frame of text/event-stream, without its empty line; None at the end."""

@@ -45,10 +45,11 @@ class Transcript:
 
 
 class World(DaemonSteps, ClientSteps, ResponseChecks, WatchSteps):
-    def __init__(self, program, directory, patience):
+    def __init__(self, program, directory, patience, contract=None):
         self.program = program
         self.dir = directory
         self.patience = patience
+        self.contract = contract  # what every response is held to
         self.transcript = Transcript()
         self.vars = {
             "dir": str(directory),
