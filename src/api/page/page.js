@@ -20,7 +20,7 @@ function h(tag, attributes = {}, ...children) {
     else if (value === true) element.setAttribute(name, "");
     else if (value !== false && value !== undefined) element.setAttribute(name, value);
   }
-  element.append(...children.flat().filter((child) => child !== null && child !== undefined));
+  element.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined));
   return element;
 }
 
@@ -183,18 +183,30 @@ function answerView(status, response) {
   return details;
 }
 
+// What every request may get, apart from what this one is about.
+function errorsView(errors) {
+  const details = h("details", { class: "answer" }, h("summary", {}, "Errors ",
+    h("span", { class: "kind" }, errors.map(([status]) => (status === "default" ? "others" : status)).join(", "))));
+  unfold(details, () => h("div", { class: "more" }, errors.map(([status, response]) => answerView(status, response))), false);
+  return details;
+}
+
 function operationView({ method, path, operation, parameters }) {
+  const [, title, scope] = (operation.summary || "").match(/^(.*?)(?: \(scope `(\w+)`\))?$/);
   const details = h("details", { class: "operation", id: operation.operationId },
     h("summary", {}, h("span", { class: `method ${method}` }, method.toUpperCase()),
-      h("span", { class: "path" }, path), h("span", { class: "title" }, inline(operation.summary || ""))));
+      h("span", { class: "path" }, path), h("span", { class: "title" }, inline(title))));
   const open = !(operation.security && operation.security.length === 0);
+  const answers = Object.entries(operation.responses).sort();
+  const errors = answers.filter(([status]) => !/^[23]/.test(status));
   unfold(details, () => h("div", { class: "inside" },
     h("div", { class: "text" }, paragraphs(operation.description)),
-    h("div", { class: "needs" }, open ? "Needs" : "Needs no", h("span", { class: "chip" }, "token")),
+    h("div", { class: "needs" }, open ? ["Needs a token", scope ? [" with the scope ", h("span", { class: "chip" }, scope)] : null] : "Needs no token"),
     parameters.length ? [h("h3", {}, "Parameters"), h("table", {}, h("tbody", {}, parameterRows(parameters)))] : null,
     operation.requestBody ? [h("h3", {}, "Body"), contentView(resolve(operation.requestBody).thing.content)] : null,
     h("h3", {}, "Answers"),
-    Object.entries(operation.responses).sort().map(([status, response]) => answerView(status, response)),
+    answers.filter((one) => !errors.includes(one)).map(([status, response]) => answerView(status, response)),
+    errorsView(errors),
     tryView({ method, path, operation, parameters, open })), false);
   return details;
 }
@@ -415,7 +427,7 @@ function openNamed() {
   const named = document.getElementById(decodeURIComponent(location.hash.slice(1)));
   if (named && named.classList.contains("operation")) {
     named.open = true;
-    named.scrollIntoView({ behavior: "instant" });
+    named.scrollIntoView();
     named.querySelector("summary").focus({ preventScroll: true });
   }
 }
