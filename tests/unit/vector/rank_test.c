@@ -103,7 +103,7 @@ static void world_init(struct world *w, unsigned dimension, enum data data)
     w->v.owner = CX_OWNER_EMBEDDER;
     vector__index_init(&w->v.index);
     if (dimension % 2 == 0) { /* else all rows stay in memory */
-        char beside[4096];
+        static char beside[4096]; /* borrowed */
         snprintf(beside, sizeof beside, "%s/rank.db", test_dir());
         vector__index_use_file(&w->v.index, beside);
     }

@@ -21,7 +21,7 @@ struct rows {
 
 static void rows_init(struct rows *r)
 {
-    char beside[4096];
+    static char beside[4096]; /* borrowed */
     snprintf(beside, sizeof beside, "%s/rows.db", test_dir());
     vector__index_init(&r->index);
     vector__index_use_file(&r->index, beside);
