@@ -43,6 +43,9 @@ DOCUMENT = {
                 },
                 "responses": {"204": {"description": "Done"}},
             },
+            "delete": {
+                "responses": {"204": {"description": "Done", "headers": {"ETag": {"required": True}}}}
+            },
         },
         "/things/lines": {
             "get": {
@@ -109,6 +112,21 @@ class ContractTest(unittest.TestCase):
         self.bad("409 is not in it", "GET", "/things/1", problem)
         problem.body = b"{}"
         self.bad("has no status", "GET", "/nowhere", problem)
+
+    def test_headers(self):
+        asked = Asked("DELETE", "/things/1")
+        with self.assertRaisesRegex(CaseError, "lacks ETag"):
+            self.contract.check(asked, response(204, kind=None))
+        answer = response(204, kind=None)
+        answer.headers.append(("etag", "x"))
+        self.contract.check(asked, answer)
+
+    def test_coverage(self):
+        self.good("GET", "/things/1", response(200, b'{"id": 1}'))
+        self.assertEqual(
+            list(self.contract.unserved()),
+            ["GET /things/lines", "PUT /things/{id}", "DELETE /things/{id}"],
+        )
 
     def test_requests(self):
         self.good("GET", "/things/1?limit=9&other=x", response(200, b'{"id": 1}'))

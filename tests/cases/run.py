@@ -147,6 +147,10 @@ def main():
                 print(f"FAIL  {name}  {title} ({seconds:.2f} s)\n  {failure}", flush=True)
             if failure is not None or options.verbose:
                 print("\n".join("      | " + line for line in transcript), flush=True)
+    if not options.patterns:
+        for operation in contract.unserved():
+            failed += 1
+            print(f"FAIL  no case has seen {operation} go well")
     print(f"{passed} passed, {failed} failed")
     return 0 if passed and not failed else 1
 

@@ -37,6 +37,14 @@ class Contract:
             self.paths.append((re.compile(pattern), template, item))
         self.paths.sort(key=lambda path: path[1].count("{"))
         self.schemas.check_all()
+        self.served = set()  # (METHOD, template) of what has been answered well
+
+    def unserved(self):
+        """The operations that no case has seen succeed."""
+        for _, template, item in sorted(self.paths, key=lambda path: path[1]):
+            for method in ("get", "put", "post", "delete"):
+                if method in item and (method.upper(), template) not in self.served:
+                    yield f"{method.upper()} {template}"
 
     def find(self, method, target):
         """(template, operation, parameters) of a request; None where it is no route of ours."""
@@ -63,6 +71,9 @@ class Contract:
         where = f"{asked.method} {template} → {response.status}"
         answer = self.answer(operation, response.status, where)
         content = answer.get("content", {})
+        for name, header in answer.get("headers", {}).items():
+            if self.schemas.resolve(header).get("required") and response.header(name) is None:
+                raise CaseError(f"contract: {where} lacks {name}")
         if response.status in (204, 304):
             if content:
                 raise CaseError(f"contract: {where} has no content")
@@ -71,6 +82,7 @@ class Contract:
         elif whole and asked.method != "HEAD":
             self.check_body(content[kind]["schema"], kind, response.decoded(), where)
         if response.status < 300:
+            self.served.add((asked.method, template))
             self.check_request(operation, parameters, asked, where)
 
     def answer(self, operation, status, where):
