@@ -7,6 +7,7 @@
 #ifndef CORTEX_API_H
 #define CORTEX_API_H
 
+#include "cortex/chroma.h"
 #include "cortex/embed.h"
 #include "cortex/events.h"
 #include "cortex/http.h"
@@ -22,6 +23,7 @@ struct cx_api_options {
     struct cx_store *store;
     struct cx_events *events;
     struct cx_embedder *embedder; /* NULL where there is no vector store */
+    struct cx_chroma *chroma;     /* keeps documents and vectors; NULL = the local store does */
     struct cx_lane *write_lane;
     struct cx_lane *read_lane;
     struct cx_lane *cpu_lane;
@@ -31,7 +33,7 @@ struct cx_api_options {
     size_t inspect_payload_bytes; /* of a sample of a database */
     struct cx_services *services;
     struct cx_pack_options pack;
-    const char *vector_backend;      /* "local", "none" */
+    const char *vector_backend;      /* "local", "chroma", "none" */
     enum cx_search_mode search_mode; /* where a request names none */
     size_t body_bytes;               /* ceilings of bodies: in general … */
     size_t documents_body_bytes;     /* … and of POST /vector/documents, /context/optimize */

@@ -34,7 +34,7 @@ struct cx_vector_options {
     size_t
         graph_above; /* a collection of more vectors gets a graph (cx_vector_tend); 0 = none does */
     size_t graph_breadth; /* how many rows a search through it keeps in view */
-    cx_gone_fn on_gone;     /* NULL = nobody cares */
+    cx_gone_fn on_gone;   /* NULL = nobody cares */
 };
 /* Reads every vector into memory, but of collections that belong to another model (CX_VECTOR_OTHER_MODEL).
  * One whose vectors clients bring is opened whatever model is configured. */
@@ -112,6 +112,21 @@ bool cx_vector_filter_parse(const json_t *json, const json_t *loc, struct cx_fau
 void cx_vector_filter_free(struct cx_vector_filter **filter);
 /* Whether it says nothing, so that every document passes. */
 bool cx_vector_filter_is_empty(const struct cx_vector_filter *filter);
+
+/* ---- Flat metadata -----------------------------------------------------------------------------
+ * For a store that knows pairs of a key and a scalar only (cortex/chroma.h). Any thread.
+ */
+#define CX_FLAT_KEYS_MAX 1024
+/* {"a": {"b": 1}} becomes {"a.b": 1}; each value of an array a key of its own. CX_INVALID where there are
+ * too many, or one is called "cortex:…" or "chroma:…". */
+enum cx_status cx_vector_flatten(const json_t *metadata, json_t **flat,
+                                 struct cx_err *err) CX_MUST_CHECK;
+/* A filter as Chroma's `where` over what cx_vector_flatten has made, $not pushed inwards; *where NULL where
+ * all documents pass. False where it cannot be said so: then what cannot is noted, each operator by name,
+ * at loc and its key. Means what the filter means, but that an order ($gt …) is not asked of arrays of
+ * several values. */
+bool cx_vector_filter_flat(const struct cx_vector_filter *filter, const json_t *loc,
+                           struct cx_faults *faults, json_t **where) CX_MUST_CHECK;
 
 /* ---- Another model -----------------------------------------------------------------------------
  * A collection belongs to the model that its first vectors were made by. Under another one it is found

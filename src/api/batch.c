@@ -412,7 +412,7 @@ void api__batch_tell(struct api__batch *b, struct cx_exchange *x)
         ids[count] = b->sent[count].doc_id;
     }
     json_t *payload = json_object();
-    json_object_set_new(payload, "collection", json_string(cx_vector_name(b->v)));
+    json_object_set_new(payload, "collection", json_stringn(b->collection.p, b->collection.len));
     json_object_set_new(payload, "indexed", json_integer((json_int_t)b->done.indexed));
     json_object_set_new(payload, "updated", json_integer((json_int_t)b->done.updated));
     if (b->done.pending > 0) {

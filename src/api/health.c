@@ -121,6 +121,9 @@ static bool embedding_well(const struct cx_api *api)
 
 static bool vector_well(const struct cx_api *api)
 {
+    if (api->options.chroma != NULL) {
+        return cx_chroma_circuit(api->options.chroma) == CX_CIRCUIT_CLOSED;
+    }
     struct cx_vector_store_figures figures = { 0 };
     if (api->vector != NULL) {
         cx_vector_store_figures(api->vector, &figures);
@@ -202,6 +205,14 @@ static void render_vector(struct cx_api *api, struct cx_buf *b)
 {
     if (api->options.embedder == NULL) {
         cx_buf_puts(b, ",\"vector_store\":{\"status\":\"not_configured\"}");
+        return;
+    }
+    if (api->options.chroma != NULL) { /* how many documents it has would have to be asked for */
+        cx_buf_printf(b,
+                      ",\"vector_store\":{\"status\":\"%s\",\"backend\":\"chroma\","
+                      "\"circuit\":\"%s\"}",
+                      vector_well(api) ? "healthy" : "degraded",
+                      cx_circuit_name(cx_chroma_circuit(api->options.chroma)));
         return;
     }
     struct cx_vector_store_figures figures = { 0 };

@@ -4,53 +4,38 @@
  * nothing, and acknowledged means on disk. Where the embedding service fails, and the client did not
  * ask to wait for it, what needs a vector is stored without one, and gets it later (pending.c).
  */
-#include "api/batch.h"
+#include "api/put.h"
 
 #define ANSWER_REST_BYTES 512
 #define STORE_MS 2000 /* of the request's time, kept for storing what has not been embedded */
 
-struct put {
-    struct cx_exchange *x;
-    struct cx_api *api;
-    struct cx_str text; /* the body, borrowed */
-    json_t *body;
-    struct cx_faults faults;
-    struct cx_vector *v;
-    bool wait; /* for the embedding service: else an error */
-    struct api__batch batch;
-    struct cx_embed_call *call;
-    struct cx_buf answer; /* {"ids":[…] until it is known how it went */
-};
-
-static enum cx_step_result put_parse(struct cx_exchange *x);
 static enum cx_step_result put_check(struct cx_exchange *x);
 static enum cx_step_result put_compare(struct cx_exchange *x);
-static enum cx_step_result put_embed(struct cx_exchange *x);
 static enum cx_step_result put_store(struct cx_exchange *x);
 static enum cx_step_result put_reply(struct cx_exchange *x);
 
 static const struct cx_step put_steps[] = {
-    { "parse", put_parse, false },     /* loop, or waits: cpu lane where the body is large */
-    { "check", put_check, false },     /* loop:  every fault of the input at once          */
-    { "compare", put_compare, false }, /* waits: read lane: what is there? and the ids     */
-    { "embed", put_embed, false },     /* waits: provider                                  */
-    { "store", put_store, true },      /* waits: write lane: one transaction; or pending    */
-    { "reply", put_reply, false },     /* loop                                             */
+    { "parse", api__put_parse, false }, /* loop, or waits: cpu lane where the body is large */
+    { "check", put_check, false },      /* loop:  every fault of the input at once          */
+    { "compare", put_compare, false },  /* waits: read lane: what is there? and the ids     */
+    { "embed", api__put_embed, false }, /* waits: provider                                  */
+    { "store", put_store, true },       /* waits: write lane: one transaction; or pending    */
+    { "reply", put_reply, false },      /* loop                                             */
 };
-API_TOOL(api__documents_put, "vector.index", put_steps, sizeof(struct put));
+API_TOOL(api__documents_put, "vector.index", put_steps, sizeof(struct api__put));
 
 /* ---- parse ---- */
 
 static void release_put(void *arg);
 static enum cx_status put_parse_work(void *arg, struct cx_err *err);
 
-static enum cx_step_result put_parse(struct cx_exchange *x)
+enum cx_step_result api__put_parse(struct cx_exchange *x)
 {
     const enum cx_step_result there = api__need_vector(x);
     if (there != CX_STEP_NEXT) {
         return there;
     }
-    struct put *p = cx_exchange_state(x);
+    struct api__put *p = cx_exchange_state(x);
     p->x = x;
     p->api = api__of(x);
     p->text = cx_exchange_body(x);
@@ -68,7 +53,7 @@ static enum cx_step_result put_parse(struct cx_exchange *x)
 
 static void release_put(void *arg)
 {
-    struct put *p = arg;
+    struct api__put *p = arg;
     api__batch_tell(&p->batch, p->x); /* where the client has left before its answer */
     api__batch_free(&p->batch);
     api__collection_release(p->api, &p->v);
@@ -79,12 +64,12 @@ static void release_put(void *arg)
     cx_buf_free(&p->answer);
 }
 
-static enum cx_status read_documents(struct put *p, struct cx_reader *r, const json_t *list,
+static enum cx_status read_documents(struct api__put *p, struct cx_reader *r, const json_t *list,
                                      struct cx_err *err);
 
 static enum cx_status put_parse_work(void *arg, struct cx_err *err)
 {
-    struct put *p = arg;
+    struct api__put *p = arg;
     const enum cx_status parsed = cx_json_parse(p->text, &p->body, err);
     if (parsed != CX_OK) {
         return parsed;
@@ -107,9 +92,9 @@ static enum cx_status put_parse_work(void *arg, struct cx_err *err)
     return status;
 }
 
-static void check_ids_differ(struct put *p, struct cx_reader *list_reader, const json_t *list);
+static void check_ids_differ(struct api__put *p, struct cx_reader *list_reader, const json_t *list);
 
-static enum cx_status read_documents(struct put *p, struct cx_reader *r, const json_t *list,
+static enum cx_status read_documents(struct api__put *p, struct cx_reader *r, const json_t *list,
                                      struct cx_err *err)
 {
     const size_t count = json_array_size(list);
@@ -126,7 +111,7 @@ static enum cx_status read_documents(struct put *p, struct cx_reader *r, const j
     return status;
 }
 
-static void check_ids_differ(struct put *p, struct cx_reader *list_reader, const json_t *list)
+static void check_ids_differ(struct api__put *p, struct cx_reader *list_reader, const json_t *list)
 {
     for (size_t i = 0; i < p->batch.sent_count; i++) {
         if (p->batch.sent[i].repeats) {
@@ -142,7 +127,7 @@ static void check_ids_differ(struct put *p, struct cx_reader *list_reader, const
 
 static enum cx_step_result put_check(struct cx_exchange *x)
 {
-    struct put *p = cx_exchange_state(x);
+    struct api__put *p = cx_exchange_state(x);
     const enum cx_step_result checked = cx_exchange_fail_faults(x, &p->faults);
     if (checked != CX_STEP_NEXT) {
         return checked;
@@ -161,14 +146,14 @@ static enum cx_status put_compare_work(void *arg, struct cx_err *err);
 
 static enum cx_step_result put_compare(struct cx_exchange *x)
 {
-    struct put *p = cx_exchange_state(x);
+    struct api__put *p = cx_exchange_state(x);
     return cx_exchange_work(x, p->api->options.read_lane, CX_PRIORITY_NORMAL, put_compare_work, p);
 }
 
 /* Thousands of ids are not the loop's to write; how it went is appended there. */
 static enum cx_status put_compare_work(void *arg, struct cx_err *err)
 {
-    struct put *p = arg;
+    struct api__put *p = arg;
     const enum cx_status status = api__batch_compare(&p->batch, err);
     cx_buf_init(&p->answer, API_ANSWER_MAX_BYTES);
     cx_buf_puts(&p->answer, "{\"ids\":");
@@ -181,13 +166,13 @@ static enum cx_status put_compare_work(void *arg, struct cx_err *err)
 
 /* ---- embed ---- */
 
-static uint64_t embed_ms(struct cx_exchange *x, const struct put *p);
+static uint64_t embed_ms(struct cx_exchange *x, const struct api__put *p);
 static void on_embedded(void *ctx, struct cx_embed_result *result);
 static void cancel_embed(void *op);
 
-static enum cx_step_result put_embed(struct cx_exchange *x)
+enum cx_step_result api__put_embed(struct cx_exchange *x)
 {
-    struct put *p = cx_exchange_state(x);
+    struct api__put *p = cx_exchange_state(x);
     if (!api__batch_texts(&p->batch)) {
         return CX_STEP_NEXT;
     }
@@ -207,7 +192,7 @@ static enum cx_step_result put_embed(struct cx_exchange *x)
 }
 
 /* A service that does not answer must leave the time to store what it does not answer for. */
-static uint64_t embed_ms(struct cx_exchange *x, const struct put *p)
+static uint64_t embed_ms(struct cx_exchange *x, const struct api__put *p)
 {
     const uint64_t left_ms = cx_exchange_left_ms(x);
     const uint64_t kept_ms = left_ms / 4 < STORE_MS ? left_ms / 4 : STORE_MS;
@@ -216,7 +201,7 @@ static uint64_t embed_ms(struct cx_exchange *x, const struct put *p)
 
 static void cancel_embed(void *op)
 {
-    struct put *p = op;
+    struct api__put *p = op;
     if (p->call != NULL) {
         cx_embed_call_cancel(p->call);
     }
@@ -225,7 +210,7 @@ static void cancel_embed(void *op)
 static void on_embedded(void *ctx, struct cx_embed_result *result)
 {
     struct cx_exchange *x = ctx;
-    struct put *p = cx_exchange_state(x);
+    struct api__put *p = cx_exchange_state(x);
     p->call = NULL;
     api__batch_embedded(&p->batch, result);
     cx_exchange_resume(x, result->status, &result->err);
@@ -237,7 +222,7 @@ static enum cx_status put_store_work(void *arg, struct cx_err *err);
 
 static enum cx_step_result put_store(struct cx_exchange *x)
 {
-    struct put *p = cx_exchange_state(x);
+    struct api__put *p = cx_exchange_state(x);
     const char *detail = NULL;
     const enum cx_status outcome = cx_exchange_outcome(x, &detail);
     if (outcome != CX_OK) {
@@ -252,13 +237,13 @@ static enum cx_step_result put_store(struct cx_exchange *x)
 
 static enum cx_status put_store_work(void *arg, struct cx_err *err)
 {
-    struct put *p = arg;
+    struct api__put *p = arg;
     return api__batch_store(&p->batch, err);
 }
 
 static enum cx_step_result put_reply(struct cx_exchange *x)
 {
-    struct put *p = cx_exchange_state(x);
+    struct api__put *p = cx_exchange_state(x);
     api__batch_tell(&p->batch, x);
     api__batch_write_figures(&p->batch, &p->answer);
     return cx_exchange_reply_buf(x, 200, "application/json", &p->answer);

@@ -90,6 +90,35 @@ static const struct row map[] = {
 };
 /* clang-format on */
 
+/* Who answers instead where the documents are kept by a Chroma server. */
+static const struct {
+    const struct api__endpoint *local;
+    const struct api__endpoint *chroma;
+} chroma_map[] = {
+    { &api__search, &api__chroma_search },
+    { &api__documents_put, &api__chroma_put },
+    { &api__document_get, &api__chroma_get },
+    { &api__document_delete, &api__chroma_delete_one },
+    { &api__documents_delete, &api__chroma_delete },
+    { &api__collections_list, &api__chroma_collections },
+    { &api__collection_delete, &api__chroma_drop },
+    { &api__vector_stats, &api__chroma_stats },
+    { &api__documents_list, &api__chroma_refused },
+    { &api__documents_stream, &api__chroma_refused },
+    { &api__export, &api__chroma_refused },
+    { &api__collection_reembed, &api__chroma_refused },
+};
+
+static const struct api__endpoint *endpoint_of(const struct cx_api *api, const struct row *row)
+{
+    for (size_t i = 0; api->options.chroma != NULL && i < CX_ARRAY_LEN(chroma_map); i++) {
+        if (chroma_map[i].local == row->endpoint) {
+            return chroma_map[i].chroma;
+        }
+    }
+    return row->endpoint;
+}
+
 void api__routes_make(struct cx_api *api)
 {
     const size_t limits[] = {
@@ -102,6 +131,7 @@ void api__routes_make(struct cx_api *api)
     api->route_count = CX_ARRAY_LEN(map);
     for (size_t i = 0; i < CX_ARRAY_LEN(map); i++) {
         const struct row *row = &map[i];
+        const struct api__endpoint *endpoint = endpoint_of(api, row);
         api->routes[i] = (struct cx_route){
             .method = row->method,
             .path = row->path,
@@ -110,10 +140,10 @@ void api__routes_make(struct cx_api *api)
             .body_bytes = limits[row->body],
             .deadline_ms =
                 api->options.deadline_ms + ((row->flags & LONG_POLL) != 0 ? LONG_POLL_MS : 0),
-            .state_bytes = row->endpoint->state_bytes,
-            .steps = row->endpoint->steps,
-            .step_count = row->endpoint->step_count,
-            .tool = row->endpoint->tool,
+            .state_bytes = endpoint->state_bytes,
+            .steps = endpoint->steps,
+            .step_count = endpoint->step_count,
+            .tool = endpoint->tool,
         };
     }
 }

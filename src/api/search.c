@@ -4,24 +4,16 @@
  * service fails and the client did not insist on `semantic`, the answer comes by keyword and says
  * so.
  */
-#include "api/api_internal.h"
+#include "api/search_request.h"
 
 #include <math.h>
 #include <stdlib.h>
 
-#define QUERY_MAX_CHARS 10000
-#define QUERY_MAX_BYTES ((size_t)10 * 1024)
-#define TOP_K_MAX 100
-#define TOP_K_DEFAULT 5
-
 struct search {
     struct cx_api *api;
     struct api__body body;
-    struct cx_search what;
-    bool mode_given;
-    struct cx_str collection; /* borrowed from the body */
-    struct cx_vector *v;      /* the collection */
-    struct cx_vector_filter *filter;
+    struct api__search_request q;
+    struct cx_vector *v; /* the collection */
     struct cx_embed_call *call;
     float *embedded;      /* the provider's, freed with the exchange */
     const char *degraded; /* the reason word, or NULL */
@@ -49,8 +41,6 @@ API_TOOL(api__search, "vector.search", search_steps, sizeof(struct search));
 /* ---- parse ---- */
 
 static void release_search(void *arg);
-static void read_search(struct cx_exchange *x, struct search *s, const json_t *body,
-                        struct cx_faults *faults);
 
 static enum cx_step_result search_body(struct cx_exchange *x)
 {
@@ -69,106 +59,21 @@ static enum cx_step_result search_parse(struct cx_exchange *x)
     struct search *s = cx_exchange_state(x);
     struct cx_faults faults;
     cx_faults_init(&faults);
-    read_search(x, s, s->body.json, &faults);
+    api__search_read(x, s->body.json, &faults, &s->q);
     const enum cx_step_result checked = cx_exchange_fail_faults(x, &faults);
-    return checked == CX_STEP_NEXT ? api__collection_find(x, s->collection, &s->v) : checked;
+    return checked == CX_STEP_NEXT ? api__collection_find(x, s->q.collection, &s->v) : checked;
 }
 
 static void release_search(void *arg)
 {
     struct search *s = arg;
     free(s->embedded);
-    cx_vector_ask_free(&s->what.ask);
+    cx_vector_ask_free(&s->q.what.ask);
     json_decref(s->hit_ids);
     api__collection_release(s->api, &s->v);
-    cx_vector_filter_free(&s->filter);
+    cx_vector_filter_free(&s->q.filter);
     api__body_free(&s->body);
     cx_buf_free(&s->answer);
-}
-
-static void read_query(struct cx_reader *r, struct search *s);
-static void read_filter(struct cx_reader *r, struct search *s);
-static void read_include(struct cx_reader *r, struct search *s);
-
-static void read_search(struct cx_exchange *x, struct search *s, const json_t *body,
-                        struct cx_faults *faults)
-{
-    static const char *const modes[] = { "semantic", "keyword", "hybrid", NULL };
-    struct cx_reader r;
-    cx_reader_init(&r, body, faults, "body");
-    s->what.own_vector =
-        api__read_vector(&r, cx_exchange_arena(x), &s->what.vector, &s->what.dimension);
-    read_query(&r, s);
-    int64_t top_k = TOP_K_DEFAULT;
-    cx_read_int(&r, "top_k", CX_OPTIONAL, 1, TOP_K_MAX, &top_k);
-    s->what.top_k = (size_t)top_k;
-    size_t mode = (size_t)s->api->options.search_mode;
-    static const char *const fusions[] = { "weighted", "rrf", NULL };
-    size_t fusion = CX_FUSION_WEIGHTED;
-    cx_read_word(&r, "fusion", CX_OPTIONAL, fusions, &fusion);
-    s->what.fusion = (enum cx_search_fusion)fusion;
-    s->mode_given = cx_read_word(&r, "mode", CX_OPTIONAL, modes, &mode);
-    s->what.mode = (enum cx_search_mode)mode;
-    s->collection = CX_STR("default");
-    api__read_collection(&r, &s->collection);
-    s->what.has_min_score =
-        cx_read_real(&r, "min_score", CX_OPTIONAL, -1.0, 1.0, &s->what.min_score);
-    cx_read_bool(&r, "exact", CX_OPTIONAL, &s->what.exact);
-    read_filter(&r, s);
-    read_include(&r, s);
-    cx_reader_free(&r);
-}
-
-static void read_query(struct cx_reader *r, struct search *s)
-{
-    const enum cx_need need = s->what.vector != NULL ? CX_OPTIONAL : CX_REQUIRED;
-    if (cx_read_string(r, "query", need, 1, QUERY_MAX_CHARS, &s->what.query) &&
-        s->what.query.len > QUERY_MAX_BYTES) {
-        cx_read_fault(r, "query", "length", "must be at most %zu bytes", QUERY_MAX_BYTES);
-    }
-}
-
-static void read_filter(struct cx_reader *r, struct search *s)
-{
-    const json_t *filter = NULL;
-    const json_t *metadata = NULL;
-    const bool first = cx_read_object(r, "filter", CX_OPTIONAL, &filter);
-    const bool second = cx_read_object(r, "filter_metadata", CX_OPTIONAL, &metadata);
-    if (first && second && !json_equal(filter, metadata)) {
-        cx_read_fault(r, "filter_metadata", "value", "must equal filter where both are given");
-    }
-    if (api__read_filter(r, first ? "filter" : "filter_metadata", first ? filter : metadata,
-                         &s->filter)) {
-        s->what.filter = s->filter;
-    }
-}
-
-static void read_include(struct cx_reader *r, struct search *s)
-{
-    static const struct {
-        const char *word;
-        unsigned bit;
-    } words[] = { { "content", CX_INCLUDE_CONTENT },
-                  { "vector", CX_INCLUDE_VECTOR },
-                  { "scores", CX_INCLUDE_SCORES } };
-    const json_t *include = NULL;
-    if (!cx_read_array(r, "include", CX_OPTIONAL, 0, 16, &include)) {
-        return;
-    }
-    for (size_t i = 0; i < json_array_size(include); i++) {
-        const char *word = json_string_value(json_array_get(include, i));
-        unsigned bit = 0;
-        for (size_t k = 0; word != NULL && k < CX_ARRAY_LEN(words); k++) {
-            if (cx_str_eq(cx_str_of(word), cx_str_of(words[k].word))) {
-                bit = words[k].bit;
-            }
-        }
-        if (bit == 0) {
-            cx_read_fault(r, "include", "value", "must hold only content, vector and scores");
-            return;
-        }
-        s->what.include |= bit;
-    }
 }
 
 /* ---- embed ---- */
@@ -181,12 +86,12 @@ static enum cx_step_result search_embed(struct cx_exchange *x)
     struct search *s = cx_exchange_state(x);
     struct cx_vector_figures figures;
     cx_vector_figures(s->v, &figures);
-    if (figures.status != CX_VECTOR_READY && s->what.mode != CX_SEARCH_KEYWORD &&
-        !(s->mode_given && s->what.mode == CX_SEARCH_SEMANTIC)) {
+    if (figures.status != CX_VECTOR_READY && s->q.what.mode != CX_SEARCH_KEYWORD &&
+        !(s->q.mode_given && s->q.what.mode == CX_SEARCH_SEMANTIC)) {
         s->degraded = cx_vector_status_name(figures.status);
-        s->what.mode = CX_SEARCH_KEYWORD;
+        s->q.what.mode = CX_SEARCH_KEYWORD;
     }
-    if (s->what.vector != NULL || s->what.mode == CX_SEARCH_KEYWORD ||
+    if (s->q.what.vector != NULL || s->q.what.mode == CX_SEARCH_KEYWORD ||
         figures.status != CX_VECTOR_READY) {
         return CX_STEP_NEXT; /* where no model can help, the search says why */
     }
@@ -199,7 +104,7 @@ static enum cx_step_result search_embed(struct cx_exchange *x)
     }
     struct cx_err err = { "" };
     const enum cx_status status = cx_embedder_start(
-        s->api->options.embedder, CX_EMBED_QUERY, &s->what.query, 1, api__embed_ms(x),
+        s->api->options.embedder, CX_EMBED_QUERY, &s->q.what.query, 1, api__embed_ms(x),
         cx_exchange_traceparent(x), on_embedded, x, &s->call, &err);
     if (status != CX_OK) {
         return cx_exchange_fail(x, status, "%s",
@@ -224,8 +129,8 @@ static void on_embedded(void *ctx, struct cx_embed_result *result)
     s->embed_ns = result->elapsed_ns;
     if (result->status == CX_OK) {
         s->embedded = result->vectors;
-        s->what.vector = result->vectors;
-        s->what.dimension = result->dimension;
+        s->q.what.vector = result->vectors;
+        s->q.what.dimension = result->dimension;
     }
     cx_exchange_resume(x, result->status, &result->err);
 }
@@ -240,16 +145,16 @@ static enum cx_step_result search_scan(struct cx_exchange *x)
     const char *detail = NULL;
     const enum cx_status outcome = cx_exchange_outcome(x, &detail);
     if (outcome != CX_OK) {
-        const bool insisted = s->mode_given && s->what.mode == CX_SEARCH_SEMANTIC;
+        const bool insisted = s->q.mode_given && s->q.what.mode == CX_SEARCH_SEMANTIC;
         if (insisted || !api__embedding_failed(outcome)) {
             return cx_exchange_fail(x, outcome, "%s",
                                     detail != NULL && detail[0] != '\0' ? detail
                                                                         : cx_status_text(outcome));
         }
         s->degraded = cx_status_reason(outcome);
-        s->what.mode = CX_SEARCH_KEYWORD;
+        s->q.what.mode = CX_SEARCH_KEYWORD;
     }
-    s->what.ask = cx_vector_ask(s->v, &s->what);
+    s->q.what.ask = cx_vector_ask(s->v, &s->q.what);
     return cx_exchange_work(x, s->api->options.cpu_lane, CX_PRIORITY_HIGH, search_work, s);
 }
 
@@ -263,7 +168,7 @@ static enum cx_status search_work(void *arg, struct cx_err *err)
     const uint64_t begun = cx_clock_mono_ns();
     struct cx_db *db = cx_store_reader(s->api->options.store);
     json_t *hits = NULL;
-    const enum cx_status status = cx_vector_search(s->v, db, &s->what, &hits, err);
+    const enum cx_status status = cx_vector_search(s->v, db, &s->q.what, &hits, err);
     cx_store_return(s->api->options.store, db);
     if (status != CX_OK) {
         return status;
@@ -286,7 +191,7 @@ static enum cx_status write_search(struct search *s, json_t *hits, uint64_t sear
                                    struct cx_err *err)
 {
     char timestamp[CX_TIME_TEXT_BYTES];
-    const struct cx_str query = s->what.query.p != NULL ? s->what.query : CX_STR("");
+    const struct cx_str query = s->q.what.query.p != NULL ? s->q.what.query : CX_STR("");
     json_t *answer = json_object();
     json_object_set_new(answer, "hits", hits);
     json_object_set_new(answer, "query", json_stringn(query.p, query.len));

@@ -142,8 +142,8 @@ static enum cx_status open_vector(struct app *app, struct cx_err *err);
 static enum cx_status make_rooms(struct app *app, struct cx_err *err)
 {
     static enum cx_status (*const makers[])(struct app *, struct cx_err *) = {
-        make_loop, make_store,      app__make_embedder, app__make_inspect, make_api,
-        make_http, app__life_start, open_vector,
+        make_loop, make_store, app__make_embedder, app__make_chroma, app__make_inspect,
+        make_api,  make_http,  app__life_start,    open_vector,
     };
     enum cx_status status = app__notify_new(environ, &app->notify, err);
     for (size_t i = 0; i < CX_ARRAY_LEN(makers) && status == CX_OK; i++) {
@@ -178,8 +178,8 @@ static enum cx_status make_loop(struct app *app, struct cx_err *err)
                                              .running = c->lanes_inspect_threads,
                                              .waiting = c->lanes_inspect_waiting,
                                              .background = true };
-    const enum cx_status status = cx_loop_new(
-        write.running + read.running + cpu.running + inspect.running, &app->loop, err);
+    const enum cx_status status =
+        cx_loop_new(write.running + read.running + cpu.running + inspect.running, &app->loop, err);
     if (status != CX_OK) {
         return status;
     }
@@ -254,7 +254,10 @@ static enum cx_status make_api(struct app *app, struct cx_err *err)
                   .count_tokens = app__count_tokens },
         .purge_interval_ms = app->config->vector_purge_interval_ms,
         .ingests_max = app->config->vector_ingests,
-        .vector_backend = has_vector_store(app) ? "local" : "none",
+        .chroma = app->chroma,
+        .vector_backend = app->chroma != NULL     ? "chroma"
+                          : has_vector_store(app) ? "local"
+                                                  : "none",
         .search_mode = (enum cx_search_mode)c->search_default_mode,
         .body_bytes = c->http_body_bytes,
         .documents_body_bytes = c->http_documents_body_bytes,
@@ -414,7 +417,7 @@ static void open_work(void *arg)
 {
     struct opening *o = arg;
     struct app *app = o->app;
-    if (has_vector_store(app)) {
+    if (has_vector_store(app) && app->chroma == NULL) {
         const struct cx_vector_options options = {
             .provider = o->info.provider,
             .model = o->info.model,
@@ -457,7 +460,7 @@ static void on_opened(void *arg, enum cx_status status)
 static void reembed(struct app *app)
 {
     if (app->vector == NULL) {
-        const struct cx_err err = { "no vector store is configured" };
+        const struct cx_err err = { "there is no local vector store to embed anew" };
         on_reembedded(app, CX_INVALID, &err);
         return;
     }
@@ -508,6 +511,7 @@ static void end_rooms(struct app *app)
     cx_api_free(&app->api);
     app__end_inspect(app);
     cx_vector_store_free(&app->vector);
+    cx_chroma_free(&app->chroma);
     cx_embedder_free(&app->embedder);
     if (app->fetch != NULL) {
         cx_fetch_free(&app->fetch);

@@ -18,7 +18,7 @@ struct app {
     enum app__phase phase;
     int exit_code;
     bool reembedded; /* --reembed: all is done */
-    int port; /* of the first listener */
+    int port;        /* of the first listener */
 
     struct cx_loop *loop;
     struct cx_lane *write_lane;
@@ -29,6 +29,7 @@ struct app {
     struct cx_events *events;
     struct cx_fetch *fetch;
     struct cx_embedder *embedder;
+    struct cx_chroma *chroma; /* or */
     struct cx_vector_store *vector;
     struct cx_files *files;
     struct cx_databases *databases;
@@ -62,6 +63,9 @@ unsigned app__cpu_threads(const struct cx_config *config);
 enum cx_status app__make_embedder(struct app *app, struct cx_err *err);
 /* Tokens of a text in cl100k_base, for snapshots. Any thread. */
 bool app__count_tokens(void *ctx, struct cx_str text, int64_t *out);
+
+/* chroma.c. Leaves app->chroma NULL where the vector store is not one of Chroma. */
+enum cx_status app__make_chroma(struct app *app, struct cx_err *err);
 
 /* inspecting.c: what the configuration lets agents look into. */
 enum cx_status app__make_inspect(struct app *app, struct cx_err *err);

@@ -74,6 +74,9 @@ enum cx_status app__config_load(const struct app__cli *cli, char **environment,
                                 err);
     }
     if (status == CX_OK) {
+        status = resolve_secret(config, APP__KEY_chroma_token, APP__KEY_chroma_token_file, err);
+    }
+    if (status == CX_OK) {
         status = resolve_data(config, environment, err);
     }
     if (status == CX_OK && config->embedding_provider != APP__PROVIDER_BUILTIN &&
@@ -167,6 +170,7 @@ static enum cx_status read_credentials(struct cx_config *config, char *const *en
     } credentials[] = {
         { "signing_key", APP__KEY_state_signing_key },
         { "openai_api_key", APP__KEY_embedding_api_key },
+        { "chroma_token", APP__KEY_chroma_token },
     };
     const char *dir = app__env_get(environment, "CREDENTIALS_DIRECTORY");
     for (size_t i = 0; dir != NULL && i < CX_ARRAY_LEN(credentials); i++) {

@@ -20,7 +20,8 @@
  * cx_log_level, cx_log_format, cx_search_mode and cx_embed_precision. */
 enum app__check_host { APP__CHECK_HOST_AUTO, APP__CHECK_HOST_YES };
 enum app__trace { APP__TRACE_NONE, APP__TRACE_EXCHANGE };
-enum app__backend { APP__BACKEND_LOCAL, APP__BACKEND_NONE };
+enum app__chroma_token { APP__CHROMA_TOKEN_PLAIN, APP__CHROMA_TOKEN_BEARER };
+enum app__backend { APP__BACKEND_LOCAL, APP__BACKEND_NONE, APP__BACKEND_CHROMA };
 enum app__provider {
     APP__PROVIDER_BUILTIN,
     APP__PROVIDER_OPENAI,

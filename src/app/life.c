@@ -239,6 +239,7 @@ static bool nothing_in_flight(const struct app *app)
         return false;
     }
     return (app->fetch == NULL || cx_fetch_active(app->fetch) == 0) &&
+           (app->chroma == NULL || cx_chroma_active(app->chroma) == 0) &&
            (app->embedder == NULL || cx_embedder_idle(app->embedder)) &&
            (app->api == NULL || cx_api_idle(app->api)) && app->reload == NULL;
 }

@@ -14,7 +14,7 @@ FLOORS = {
     "crypto": 1, "json": 1, "metrics": 1,
     "loop": 2,
     "http": 3, "store": 3,
-    "events": 4, "state": 4, "vector": 4, "embed": 4, "context": 4, "audit": 4, "inspect": 4,
+    "events": 4, "state": 4, "vector": 4, "chroma": 4, "embed": 4, "context": 4, "audit": 4, "inspect": 4,
     "api": 5,
     "app": 6, "ctl": 6,
     "main": 7,  # src/main.c; of floor 6, but it starts app
@@ -25,7 +25,7 @@ TABLES = {"status": "base", "config": "app"}
 
 # Who may know of a room beside what the floors allow.
 ROOM_READERS = {
-    "loop": {"http", "embed", "vector", "inspect", "api", "app", "ctl", "main"},
+    "loop": {"http", "embed", "chroma", "inspect", "api", "app", "ctl", "main"},
     "http": {"api", "app", "ctl", "main"},
 }
 

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Asking the Chroma store from a step (chroma_ask.h), and what it is not asked for: endpoints that take
+ * the local store. Loop thread.
+ */
+#include "api/chroma_ask.h"
+
+static void on_answered(void *ctx);
+static void cancel(void *op);
+
+enum cx_step_result api__chroma_ask(struct cx_exchange *x, struct api__ask *ask)
+{
+    struct cx_err err = { "" };
+    ask->x = x;
+    ask->op.time_ms = api__embed_ms(x);
+    ask->op.traceparent = cx_exchange_traceparent(x);
+    const enum cx_status status =
+        cx_chroma_start(api__of(x)->options.chroma, &ask->op, on_answered, ask, &err);
+    if (status != CX_OK) {
+        if (ask->op.retry_after_ms > 0) {
+            cx_exchange_set_retry_after(x, (unsigned)((ask->op.retry_after_ms + 999) / 1000));
+        }
+        return cx_exchange_fail(x, status, "%s",
+                                err.text[0] != '\0' ? err.text : cx_status_text(status));
+    }
+    return cx_exchange_wait(x, ask->whatever_comes ? NULL : cancel, &ask->op);
+}
+
+static void cancel(void *op)
+{
+    cx_chroma_cancel(op);
+}
+
+static void on_answered(void *ctx)
+{
+    struct api__ask *ask = ctx;
+    if (ask->on_done != NULL) {
+        ask->on_done(ask);
+    }
+    cx_exchange_resume(ask->x, ask->op.status, &ask->op.err);
+}
+
+/* ---- What Chroma does not do ---- */
+
+static enum cx_step_result refuse(struct cx_exchange *x)
+{
+    return cx_exchange_fail(x, CX_NOT_CONFIGURED,
+                            "The Chroma store does not do this: it takes vector.backend = local");
+}
+
+static const struct cx_step refuse_steps[] = { { "refuse", refuse, false } };
+API_ENDPOINT(api__chroma_refused, refuse_steps, 0);
