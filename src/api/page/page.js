@@ -255,7 +255,8 @@ function tryView({ method, path, operation, parameters, open }) {
     types.length > 1 ? h("p", {}, kind) : null,
     types.length ? body : null,
     h("div", { class: "buttons" }, send, stop,
-      h("span", { class: "kind" }, open ? "with the token above" : "without a token")),
+      open ? [h("span", { class: "kind with" }, "with the token above"), h("span", { class: "kind without" }, "a token is wanted: see above")]
+        : h("span", { class: "kind" }, "without a token")),
     result);
   form.addEventListener("submit", (event) => {
     event.preventDefault();
@@ -432,19 +433,23 @@ function openNamed() {
   }
 }
 
+function takeToken(text) {
+  token = text;
+  forget.hidden = token === "";
+  document.body.classList.toggle("has-token", token !== "");
+}
+
 const tokenField = document.getElementById("token");
 const forget = document.getElementById("forget");
 tokenField.addEventListener("input", () => {
-  token = tokenField.value.trim();
-  forget.hidden = token === "";
+  takeToken(tokenField.value.trim());
 });
 forget.addEventListener("click", () => {
-  token = tokenField.value = "";
-  forget.hidden = true;
+  takeToken(tokenField.value = "");
   tokenField.focus();
 });
 // What a browser kept of an earlier visit is no token of this one.
-tokenField.value = "";
+takeToken(tokenField.value = "");
 
 document.addEventListener("keydown", (event) => {
   if (event.key === "/" && !event.ctrlKey && !event.metaKey && !/^(INPUT|TEXTAREA|SELECT)$/.test(event.target.tagName)) {
