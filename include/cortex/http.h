@@ -181,6 +181,8 @@ struct cx_str cx_exchange_body(struct cx_exchange *x);
 const char *cx_exchange_correlation_id(struct cx_exchange *x);
 const char *cx_exchange_traceparent(struct cx_exchange *x); /* NULL = none that is valid */
 const char *cx_exchange_token_name(struct cx_exchange *x);  /* NULL without a token */
+/* Whether its token has that scope too, beside the route's own. */
+bool cx_exchange_may(const struct cx_exchange *x, enum cx_scope scope);
 /* Until the deadline; of a stream, which has none: a day. */
 uint64_t cx_exchange_left_ms(struct cx_exchange *x);
 

@@ -75,7 +75,7 @@ static enum cx_step_result search_parse(struct cx_exchange *x)
     struct search *s = cx_exchange_state(x);
     struct cx_faults faults;
     cx_faults_init(&faults);
-    api__search_read(x, s->body.json, &faults, &s->q);
+    api__search_read(x, s->body.json, NULL, &faults, &s->q);
     struct cx_reader r;
     cx_reader_init(&r, s->body.json, &faults, "body");
     if (s->q.what.mode == CX_SEARCH_KEYWORD) {

@@ -13,12 +13,15 @@ static void read_query(struct cx_reader *r, struct api__search_request *q);
 static void read_filter(struct cx_reader *r, struct api__search_request *q);
 static void read_include(struct cx_reader *r, struct api__search_request *q);
 
-void api__search_read(struct cx_exchange *x, const json_t *body, struct cx_faults *faults,
-                      struct api__search_request *q)
+void api__search_read(struct cx_exchange *x, const json_t *body, const char *member,
+                      struct cx_faults *faults, struct api__search_request *q)
 {
     static const char *const modes[] = { "semantic", "keyword", "hybrid", NULL };
     struct cx_reader r;
-    cx_reader_init(&r, body, faults, "body");
+    cx_reader_init(&r, member != NULL ? json_object_get(body, member) : body, faults, "body");
+    if (member != NULL) {
+        json_array_append_new(r.loc, json_string(member));
+    }
     q->what.own_vector =
         api__read_vector(&r, cx_exchange_arena(x), &q->what.vector, &q->what.dimension);
     read_query(&r, q);

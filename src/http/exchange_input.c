@@ -114,6 +114,11 @@ const char *cx_exchange_traceparent(struct cx_exchange *x)
     return value != NULL && negotiate__traceparent_valid(cx_str_of(value)) ? value : NULL;
 }
 
+bool cx_exchange_may(const struct cx_exchange *x, enum cx_scope scope)
+{
+    return (x->token_scopes & (unsigned)scope) != 0;
+}
+
 const char *cx_exchange_token_name(struct cx_exchange *x)
 {
     return x->token_name;

@@ -309,6 +309,7 @@ struct cx_exchange {
     size_t query_count;
     const char *correlation_id;
     const char *token_name;
+    unsigned token_scopes;
     const char *cors_origin; /* an allowed one */
     json_t *resource_ids;
     struct ratelimit_verdict rate;

@@ -191,6 +191,7 @@ static bool judge_token(struct cx_exchange *x)
     }
     /* The set may be replaced while this exchange waits. */
     x->token_name = cx_arena_strdup(&x->arena, token->name);
+    x->token_scopes = token->scopes;
     const unsigned lacking = scope & ~token->scopes;
     if (lacking != 0) {
         char text[96];
