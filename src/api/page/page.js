@@ -261,9 +261,9 @@ function tryView({ method, path, operation, parameters, open }) {
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     const request = prepare({ method, path, fields, type: types.length ? kind.value : null, body: body.value, open });
-    if (request.missing) {
-      request.missing.focus();
-      result.replaceChildren(h("p", { class: "status bad" }, "A required parameter is empty."));
+    if (request.fault) {
+      request.input.focus();
+      result.replaceChildren(h("p", { class: "status bad" }, request.fault));
       return;
     }
     perform(request, { send, stop, result });
@@ -279,8 +279,10 @@ function prepare({ method, path, fields, type, body, open }) {
   for (const { parameter, input } of fields) {
     const value = input.value;
     if (value === "") {
-      if (parameter.required) return { missing: input };
+      if (parameter.required) return { fault: "A required parameter is empty.", input };
     } else if (parameter.in === "path") {
+      // It would be taken for a step up, however it is encoded, and lead to another operation.
+      if (/^\.\.?$/.test(value)) return { fault: "A browser cannot send . or .. as a part of a path.", input };
       target = target.replace(`{${parameter.name}}`, encodeURIComponent(value));
     } else if (parameter.in === "query") {
       query.append(parameter.name, value);
