@@ -8,6 +8,7 @@
 #define CORTEX_API_H
 
 #include "cortex/chroma.h"
+#include "cortex/audit.h"
 #include "cortex/embed.h"
 #include "cortex/events.h"
 #include "cortex/http.h"
@@ -22,6 +23,7 @@ struct cx_api_options {
     struct cx_loop *loop;
     struct cx_store *store;
     struct cx_events *events;
+    struct cx_audit *audit;
     struct cx_embedder *embedder; /* NULL where there is no vector store */
     struct cx_chroma *chroma;     /* keeps documents and vectors; NULL = the local store does */
     struct cx_lane *write_lane;
@@ -32,6 +34,7 @@ struct cx_api_options {
     const struct cx_databases *databases;
     size_t inspect_payload_bytes; /* of a sample of a database */
     struct cx_services *services;
+    struct cx_lane *ledger_lane;
     struct cx_pack_options pack;
     const char *vector_backend;      /* "local", "chroma", "none" */
     enum cx_search_mode search_mode; /* where a request names none */

@@ -181,6 +181,9 @@ void cx_random_bytes(void *out, size_t len);
 /* Appends data as one gzip member (RFC 1952, no time, no name). level 1 to 9. False if out failed:
  * then nothing was appended. */
 bool cx_gzip(struct cx_str data, int level, struct cx_buf *out);
+/* Appends what the one gzip member at the start of data holds; *used is the member's length. False
+ * where it is none, is cut off or damaged, or out failed: then nothing was appended. */
+bool cx_gunzip(struct cx_str data, struct cx_buf *out, size_t *used);
 
 /* ---- Hash for tables (not for secrets) ------------------------------------------------------- */
 /* SipHash-2-4 under key: for tables whose keys a client chooses. */

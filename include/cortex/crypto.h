@@ -23,6 +23,24 @@ void cx_hmac_new(struct cx_str key, struct cx_hmac **out);
 void cx_hmac_free(struct cx_hmac **hmac); /* wipes; NULL is nothing */
 void cx_hmac_sign(struct cx_hmac *hmac, struct cx_str data, uint8_t digest[CX_SHA256_BYTES]);
 
+/* Ed25519 (RFC 8032): whoever has the public key can verify and not sign. A signer may be used by
+ * any threads at once. */
+#define CX_ED25519_SEED_BYTES 32
+#define CX_ED25519_PUBLIC_BYTES 32
+#define CX_ED25519_SIGNATURE_BYTES 64
+#define CX_KEY_ID_BYTES 17 /* 16 hex digits and the NUL */
+struct cx_signer;
+void cx_signer_new(const uint8_t seed[CX_ED25519_SEED_BYTES], struct cx_signer **out);
+void cx_signer_free(struct cx_signer **signer); /* wipes; NULL is nothing */
+const uint8_t *cx_signer_public(const struct cx_signer *signer);
+const char *cx_signer_key_id(const struct cx_signer *signer);
+void cx_signer_sign(const struct cx_signer *signer, struct cx_str data,
+                    uint8_t signature[CX_ED25519_SIGNATURE_BYTES]);
+bool cx_ed25519_verify(const uint8_t public_key[CX_ED25519_PUBLIC_BYTES], struct cx_str data,
+                       const uint8_t signature[CX_ED25519_SIGNATURE_BYTES]);
+/* First 16 hex digits of SHA-256 over "cortex-ed25519-key-id:" and the 32 bytes of the public key. */
+void cx_ed25519_key_id(const uint8_t public_key[CX_ED25519_PUBLIC_BYTES], char id[CX_KEY_ID_BYTES]);
+
 /* Takes the same time whatever differs. Only for what both sides know the length of. */
 bool cx_equal_constant_time(const void *a, const void *b, size_t len);
 

@@ -66,10 +66,11 @@ enum cx_status cx_state_set_summary(struct cx_db *db, struct cx_str text,
 
 /* ---- Packs ---------------------------------------------------------------------------------- */
 struct cx_pack_options {
-    struct cx_str signing_key; /* its bytes as configured */
-    int64_t ttl_seconds;       /* 120 */
-    size_t size_cap;           /* 30 KiB, of the body */
-    size_t keep;               /* packs kept in the database; the oldest go beyond it */
+    struct cx_str signing_key;      /* its bytes as configured */
+    const struct cx_signer *signer; /* signs beside it, for those who cannot; NULL = nobody does */
+    int64_t ttl_seconds;            /* 120 */
+    size_t size_cap;                /* 30 KiB, of the body */
+    size_t keep;                    /* packs kept in the database; the oldest go beyond it */
     bool (*count_tokens)(void *ctx, struct cx_str text,
                          int64_t *out); /* NULL = token_count is left out */
     void *count_tokens_ctx;

@@ -40,6 +40,7 @@ enum cx_status cx_api_new(const struct cx_api_options *options, struct cx_api **
                        info.fingerprint);
     }
     api__routes_make(api);
+    api__audit_start(api);
     api__health_start(api);
     *out = api;
     return CX_OK;
@@ -73,6 +74,7 @@ void cx_api_set_phase(struct cx_api *api, enum cx_api_phase phase)
 
 void cx_api_stop(struct cx_api *api)
 {
+    api__audit_stop(api);
     api__health_stop(api);
     api__pending_stop(api);
     api__hot_stop(api);
@@ -84,9 +86,9 @@ void cx_api_stop(struct cx_api *api)
 
 bool cx_api_idle(const struct cx_api *api)
 {
-    return api->health.job == NULL && api->snapshots.build == NULL && api__pending_idle(api) &&
-           api__hot_idle(api) && api__sweep_idle(api) && api__tend_idle(api) &&
-           api__purge_idle(api);
+    return api__audit_idle(api) && api->health.job == NULL && api->snapshots.build == NULL &&
+           api__pending_idle(api) && api__hot_idle(api) && api__sweep_idle(api) &&
+           api__tend_idle(api) && api__purge_idle(api);
 }
 
 void cx_api_free(struct cx_api **api)

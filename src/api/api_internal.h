@@ -69,6 +69,21 @@ struct api__hot {
     struct cx_series *left;
 };
 
+/* audit_append.c */
+struct api__audit {
+    struct cx_timer *timer; /* of the index; NULL = draining */
+    bool waking;            /* it is started */
+    struct cx_job *job;     /* of the index */
+    bool index_more;        /* its worker's */
+    enum cx_status index_status;
+    struct cx_timer *tidy_timer;
+    struct cx_job *tidy_job;
+    bool tidy_more;   /* its worker's */
+    uint32_t segment; /* that was written to when it was last tidied */
+    unsigned commits; /* on the ledger lane */
+    unsigned walks;   /* audit_verify.c: under way */
+};
+
 struct cx_token_cache;
 
 struct cx_api {
@@ -83,6 +98,7 @@ struct cx_api {
     struct api__snapshots snapshots;
     struct api__hot hot;
     struct api__tool_log tool_log;
+    struct api__audit audit;
     struct api__event_hub *event_hub;
     struct api__pending *pending;         /* NULL without a vector store */
     struct api__purge *purge;             /* the same */
@@ -167,6 +183,16 @@ extern const struct api__endpoint api__event_stream, api__event_poll;
 /* tool_log.c */
 void api__tool_log_free(struct cx_api *api);
 extern const struct api__endpoint api__tool_log_get;
+
+/* audit_append.c: the index is kept up from start to stop. */
+void api__audit_start(struct cx_api *api);
+void api__audit_stop(struct cx_api *api);
+bool api__audit_idle(const struct cx_api *api);
+void api__audit_index_wake(struct cx_api *api);
+
+/* audit_record.c, audit_entries.c, audit_verify.c */
+extern const struct api__endpoint api__audit_record, api__audit_entries, api__audit_entry,
+    api__audit_stats, api__audit_verify, api__audit_label, api__audit_export, api__keys;
 
 /* ingest.c, ingest_lines.c */
 extern const struct api__endpoint api__documents_put, api__documents_stream;

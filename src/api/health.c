@@ -131,9 +131,16 @@ static bool vector_well(const struct cx_api *api)
     return figures.unready == 0;
 }
 
+static bool ledger_well(const struct cx_api *api)
+{
+    struct cx_err what;
+    return !cx_audit_failed(api->options.audit) && !cx_audit_damage(api->options.audit, &what);
+}
+
 static bool is_degraded(const struct cx_api *api)
 {
-    return !database_well(api) || !loop_well(api) || !embedding_well(api) || !vector_well(api);
+    return !database_well(api) || !ledger_well(api) || !loop_well(api) || !embedding_well(api) ||
+           !vector_well(api);
 }
 
 bool api__health_well(const struct cx_api *api)
@@ -182,6 +189,7 @@ static enum cx_step_result healthz_reply(struct cx_exchange *x)
 }
 
 static void render_vector(struct cx_api *api, struct cx_buf *b);
+static void render_ledger(struct cx_api *api, struct cx_buf *b);
 static void render_embedding(struct cx_api *api, struct cx_buf *b);
 
 static void render(struct cx_api *api)
@@ -195,7 +203,7 @@ static void render(struct cx_api *api)
                   is_degraded(api) ? "degraded" : "ok", uptime,
                   database_well(api) ? "healthy" : "unhealthy");
     render_vector(api, b);
-    cx_buf_puts(b, ",\"audit_ledger\":{\"status\":\"not_configured\"}");
+    render_ledger(api, b);
     render_embedding(api, b);
     cx_buf_printf(b, ",\"event_loop\":{\"status\":\"%s\",\"lag_ms\":%.3f}}}",
                   loop_well(api) ? "healthy" : "degraded", cx_loop_lag_ms(api->options.loop));
@@ -224,6 +232,16 @@ static void render_vector(struct cx_api *api, struct cx_buf *b)
                   "\"backend\":\"%s\"}",
                   api->vector != NULL && vector_well(api) ? "healthy" : "degraded",
                   figures.documents, figures.pending, api->options.vector_backend);
+}
+
+static void render_ledger(struct cx_api *api, struct cx_buf *b)
+{
+    struct cx_audit_figures figures;
+    char head[CX_SHA256_HEX_BYTES];
+    cx_audit_figures(api->options.audit, &figures);
+    cx_buf_printf(b, ",\"audit_ledger\":{\"status\":\"%s\",\"entries\":%llu,\"head\":\"%s\"}",
+                  ledger_well(api) ? "healthy" : "unhealthy", (unsigned long long)figures.size,
+                  cx_hex(figures.head, sizeof figures.head, head));
 }
 
 static void render_embedding(struct cx_api *api, struct cx_buf *b)
@@ -257,6 +275,8 @@ static enum cx_step_result ready_reply(struct cx_exchange *x)
         reason = "draining";
     } else if (!database_well(api)) {
         reason = "database";
+    } else if (!ledger_well(api)) {
+        reason = cx_audit_failed(api->options.audit) ? "ledger_failed" : "ledger_damaged";
     }
     json_t *body = json_object();
     json_object_set_new(body, "ready", json_boolean(reason == NULL));

@@ -78,6 +78,14 @@ static const struct row map[] = {
     { "GET",    "/events/stream",             CX_SCOPE_STATE,   0,     NO_BODY,   &api__event_stream },
     { "GET",    "/events",                    CX_SCOPE_STATE,   LONG_POLL, NO_BODY,   &api__event_poll },
 
+    { "GET",    "/keys",                      CX_SCOPE_NONE,    0,     NO_BODY,   &api__keys },
+    { "POST",   "/audit/record",              CX_SCOPE_AUDIT,   BODY,  GENERAL,   &api__audit_record },
+    { "GET",    "/audit/entries",             CX_SCOPE_AUDIT,   0,     NO_BODY,   &api__audit_entries },
+    { "GET",    "/audit/entries/{run_id}",    CX_SCOPE_AUDIT,   0,     NO_BODY,   &api__audit_entry },
+    { "POST",   "/audit/entries/{run_id}/label", CX_SCOPE_AUDIT, BODY, GENERAL,   &api__audit_label },
+    { "GET",    "/audit/export",              CX_SCOPE_AUDIT,   0,     NO_BODY,   &api__audit_export },
+    { "GET",    "/audit/stats",               CX_SCOPE_AUDIT,   0,     NO_BODY,   &api__audit_stats },
+    { "GET",    "/audit/verify",              CX_SCOPE_AUDIT,   0,     NO_BODY,   &api__audit_verify },
     { "GET",    "/audit/log",                 CX_SCOPE_STATE,   0,     NO_BODY,   &api__tool_log_get },
 
     { "POST",   "/context/optimize",          CX_SCOPE_CONTEXT, BODY,  DOCUMENTS, &api__optimize },

@@ -5,7 +5,7 @@
  * is allowed.
  *
  * Order of making: log, data directory and its lock, keys and tokens, loop and lanes, store,
- * events, fetch, embedder, api, http and its listeners, then (on a lane, while /healthz already
+ * ledger, events, fetch, embedder, api, http and its listeners, then (on a lane, while /healthz already
  * answers) the vector store.
  */
 #include "app/app_internal.h"
@@ -25,6 +25,7 @@
 #include "cortex/metrics.h"
 #include "cortex/state.h"
 #include "app/cli.h"
+#include "app/ledger.h"
 #include "app/lock.h"
 #include "app/port_file.h"
 #include "app/tokens.h"
@@ -135,6 +136,7 @@ static void prepare_process(void)
 
 static enum cx_status make_loop(struct app *app, struct cx_err *err);
 static enum cx_status make_store(struct app *app, struct cx_err *err);
+static enum cx_status make_audit(struct app *app, struct cx_err *err);
 static enum cx_status make_api(struct app *app, struct cx_err *err);
 static enum cx_status make_http(struct app *app, struct cx_err *err);
 static enum cx_status open_vector(struct app *app, struct cx_err *err);
@@ -142,8 +144,8 @@ static enum cx_status open_vector(struct app *app, struct cx_err *err);
 static enum cx_status make_rooms(struct app *app, struct cx_err *err)
 {
     static enum cx_status (*const makers[])(struct app *, struct cx_err *) = {
-        make_loop, make_store, app__make_embedder, app__make_chroma, app__make_inspect,
-        make_api,  make_http,  app__life_start,    open_vector,
+        make_loop,         make_store, make_audit, app__make_embedder, app__make_chroma,
+        app__make_inspect, make_api,   make_http,  app__life_start,    open_vector,
     };
     enum cx_status status = app__notify_new(environ, &app->notify, err);
     for (size_t i = 0; i < CX_ARRAY_LEN(makers) && status == CX_OK; i++) {
@@ -178,8 +180,11 @@ static enum cx_status make_loop(struct app *app, struct cx_err *err)
                                              .running = c->lanes_inspect_threads,
                                              .waiting = c->lanes_inspect_waiting,
                                              .background = true };
+    /* Records wait in the ledger's own queue: a job takes all that wait. */
+    const struct cx_lane_options ledger = { .name = "ledger", .running = 1, .waiting = 16 };
     const enum cx_status status =
-        cx_loop_new(write.running + read.running + cpu.running + inspect.running, &app->loop, err);
+        cx_loop_new(write.running + read.running + cpu.running + inspect.running + ledger.running,
+                    &app->loop, err);
     if (status != CX_OK) {
         return status;
     }
@@ -187,6 +192,7 @@ static enum cx_status make_loop(struct app *app, struct cx_err *err)
     cx_lane_new(app->loop, &read, &app->read_lane);
     cx_lane_new(app->loop, &cpu, &app->cpu_lane);
     cx_lane_new(app->loop, &inspect, &app->inspect_lane);
+    cx_lane_new(app->loop, &ledger, &app->ledger_lane);
     const struct cx_events_options events = { .ring_entries = c->events_ring_entries,
                                               .ring_bytes = c->events_ring_bytes };
     cx_events_new(&events, &app->events);
@@ -200,12 +206,19 @@ static enum cx_status make_loop(struct app *app, struct cx_err *err)
 
 static enum cx_status make_store(struct app *app, struct cx_err *err)
 {
+    return app__open_store(app->config, &app->store, err);
+}
+
+enum cx_status app__open_store(const struct cx_config *config, struct cx_store **out,
+                               struct cx_err *err)
+{
     const struct {
         const struct cx_migration *rows;
         size_t count;
     } rooms[] = { { cx_state_migrations, cx_state_migration_count },
                   { cx_vector_migrations, cx_vector_migration_count },
-                  { cx_embed_migrations, cx_embed_migration_count } };
+                  { cx_embed_migrations, cx_embed_migration_count },
+                  { cx_audit_migrations, cx_audit_migration_count } };
     struct cx_migration *migrations = NULL;
     size_t count = 0;
     for (size_t i = 0; i < CX_ARRAY_LEN(rooms); i++) {
@@ -213,17 +226,28 @@ static enum cx_status make_store(struct app *app, struct cx_err *err)
         memcpy(migrations + count, rooms[i].rows, rooms[i].count * sizeof *migrations);
         count += rooms[i].count;
     }
-    /* Searches read on the cpu lane: with a connection for each thread of both lanes nobody waits
-     * for one. */
+    /* Searches read on the cpu lane, the ledger on its own: with a connection for each thread of the
+     * three nobody waits for one. */
     const struct cx_store_options options = {
-        .path = app->config->data_database,
-        .readers = app->config->lanes_read_threads + app__cpu_threads(app->config),
+        .path = config->data_database,
+        .readers = config->lanes_read_threads + app__cpu_threads(config) + 1,
         .migrations = migrations,
         .migration_count = count,
     };
-    const enum cx_status status = cx_store_open(&options, &app->store, err);
+    const enum cx_status status = cx_store_open(&options, out, err);
     free(migrations);
     return status;
+}
+
+static enum cx_status make_audit(struct app *app, struct cx_err *err)
+{
+    const enum cx_status status = app__ledger_key(app->config->data_dir, &app->signer, err);
+    if (status != CX_OK) {
+        return status;
+    }
+    const struct cx_audit_options options =
+        app__audit_options(app->config, app->store, app->signer);
+    return cx_audit_open(&options, &app->audit, err);
 }
 
 static bool has_vector_store(const struct app *app)
@@ -238,6 +262,7 @@ static enum cx_status make_api(struct app *app, struct cx_err *err)
         .loop = app->loop,
         .store = app->store,
         .events = app->events,
+        .audit = app->audit,
         .embedder = app->embedder,
         .write_lane = app->write_lane,
         .read_lane = app->read_lane,
@@ -247,7 +272,9 @@ static enum cx_status make_api(struct app *app, struct cx_err *err)
         .databases = app->databases,
         .inspect_payload_bytes = c->inspect_payload_bytes,
         .services = app->services,
+        .ledger_lane = app->ledger_lane,
         .pack = { .signing_key = cx_str_of(c->state_signing_key),
+                  .signer = app->signer,
                   .ttl_seconds = (int64_t)(c->state_default_ttl_ms / 1000),
                   .size_cap = c->state_context_size_cap,
                   .keep = c->state_snapshots_kept,
@@ -432,6 +459,9 @@ static void open_work(void *arg)
         o->status =
             cx_vector_store_open(cx_store_writer(app->store), &options, &app->vector, &o->err);
     }
+    for (bool more = true; o->status == CX_OK && more;) {
+        o->status = cx_audit_index(app->audit, &more, &o->err);
+    }
 }
 
 static void on_opened(void *arg, enum cx_status status)
@@ -512,6 +542,7 @@ static void end_rooms(struct app *app)
     app__end_inspect(app);
     cx_vector_store_free(&app->vector);
     cx_chroma_free(&app->chroma);
+    cx_audit_close(&app->audit);
     cx_embedder_free(&app->embedder);
     if (app->fetch != NULL) {
         cx_fetch_free(&app->fetch);
@@ -524,6 +555,7 @@ static void end_rooms(struct app *app)
         cx_lane_free(&app->inspect_lane);
         cx_lane_free(&app->read_lane);
         cx_lane_free(&app->write_lane);
+        cx_lane_free(&app->ledger_lane);
     }
     if (app->loop != NULL) {
         cx_loop_free(&app->loop);
@@ -531,5 +563,6 @@ static void end_rooms(struct app *app)
     if (app->store != NULL) {
         cx_store_close(&app->store);
     }
+    cx_signer_free(&app->signer);
     app__notify_free(&app->notify);
 }

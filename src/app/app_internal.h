@@ -25,7 +25,10 @@ struct app {
     struct cx_lane *read_lane;
     struct cx_lane *cpu_lane;
     struct cx_lane *inspect_lane;
+    struct cx_lane *ledger_lane;
     struct cx_store *store;
+    struct cx_signer *signer;
+    struct cx_audit *audit;
     struct cx_events *events;
     struct cx_fetch *fetch;
     struct cx_embedder *embedder;

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "app/config_table.h"
+#include "app/ledger.h"
 #include "app/tokens.h"
 #include "app/units.h"
 #include "cortex/vector.h"
@@ -40,6 +41,11 @@ static const struct action_flag action_flags[] = {
       "while no daemon runs: embed every collection of another model anew by the configured one, "
       "then "
       "end; --reembed=NAME: that one" },
+    { "--accept-ledger-damage", NULL, APP__ACTION_ACCEPT_DAMAGE,
+      "append a signed note of what is missing to a damaged ledger, so that it takes entries "
+      "again" },
+    { "--rotate-ledger-key", NULL, APP__ACTION_ROTATE_KEY,
+      "make another key to sign the ledger and the snapshots, signed by the one before it" },
     { "--help", "-h", APP__ACTION_HELP, "print this" },
     { "--version", "-V", APP__ACTION_VERSION, "print the version" },
 };
@@ -49,6 +55,8 @@ static bool take_action(struct app__cli *cli, const char *arg, enum cx_status *s
 static enum cx_status take_value(struct app__cli *cli, int argc, char *const *argv, int *at,
                                  struct cx_err *err);
 static enum cx_status take_collection(struct app__cli *cli, const char *name, struct cx_err *err);
+static enum cx_status judge_ledger_flags(struct app__cli *cli, struct app__cli *out,
+                                         struct cx_err *err);
 static const char *split_value(const char *arg, size_t *name_len);
 static const struct app__key *find_flag(const char *arg, size_t name_len);
 static enum cx_status take_setting(struct app__cli *cli, const char *setting, struct cx_err *err);
@@ -73,7 +81,23 @@ enum cx_status app__cli_parse(int argc, char *const *argv, struct app__cli *out,
             return status;
         }
     }
-    *out = cli;
+    return judge_ledger_flags(&cli, out, err);
+}
+
+/* --verify-ledger is an action with a value, and the only one that takes a receipt and a key. */
+static enum cx_status judge_ledger_flags(struct app__cli *cli, struct app__cli *out,
+                                         struct cx_err *err)
+{
+    if (cli->ledger_dir != NULL && cli->action != APP__ACTION_RUN) {
+        return cx_err_set(err, CX_BAD_REQUEST, "--verify-ledger asks for a second thing at once");
+    }
+    if (cli->ledger_dir == NULL && (cli->receipt_file != NULL || cli->key_file != NULL)) {
+        return cx_err_set(err, CX_BAD_REQUEST, "--receipt and --key go with --verify-ledger");
+    }
+    if (cli->ledger_dir != NULL) {
+        cli->action = APP__ACTION_VERIFY_LEDGER;
+    }
+    *out = *cli;
     return CX_OK;
 }
 
@@ -109,7 +133,13 @@ static enum cx_status take_value(struct app__cli *cli, int argc, char *const *ar
     if (value != NULL && cx_str_eq(name, CX_STR("--reembed"))) {
         return take_collection(cli, value, err);
     }
-    if (key == NULL && !is_config && !is_port_file && !is_set) {
+    const char **file = is_config                                    ? &cli->config_path
+                        : is_port_file                               ? &cli->port_file
+                        : cx_str_eq(name, CX_STR("--verify-ledger")) ? &cli->ledger_dir
+                        : cx_str_eq(name, CX_STR("--receipt"))       ? &cli->receipt_file
+                        : cx_str_eq(name, CX_STR("--key"))           ? &cli->key_file
+                                                                     : NULL;
+    if (key == NULL && file == NULL && !is_set) {
         return arg[0] == '-' ? unknown_flag(arg, name_len, err)
                              : cx_err_set(err, CX_BAD_REQUEST, "\"%.100s\" is no flag", arg);
     }
@@ -125,7 +155,6 @@ static enum cx_status take_value(struct app__cli *cli, int argc, char *const *ar
     if (key != NULL) {
         return add_override(cli, key, value, key->flag, err);
     }
-    const char **file = is_config ? &cli->config_path : &cli->port_file;
     if (*file != NULL || *value == '\0') {
         return cx_err_set(err, CX_BAD_REQUEST, "%.*s takes one file, once", (int)name_len, arg);
     }
@@ -212,7 +241,7 @@ static enum cx_status add_override(struct app__cli *cli, const struct app__key *
 
 static enum cx_status unknown_flag(const char *arg, size_t name_len, struct cx_err *err)
 {
-    const char *known[CX_ARRAY_LEN(action_flags) + APP__KEY_COUNT + 3];
+    const char *known[CX_ARRAY_LEN(action_flags) + APP__KEY_COUNT + 6];
     size_t count = 0;
     for (size_t i = 0; i < CX_ARRAY_LEN(action_flags); i++) {
         known[count++] = action_flags[i].flag;
@@ -225,6 +254,9 @@ static enum cx_status unknown_flag(const char *arg, size_t name_len, struct cx_e
     known[count++] = "--config";
     known[count++] = "--port-file";
     known[count++] = "--set";
+    known[count++] = "--verify-ledger";
+    known[count++] = "--receipt";
+    known[count++] = "--key";
     char name[100];
     snprintf(name, sizeof name, "%.*s", (int)(name_len < sizeof name ? name_len : sizeof name - 1),
              arg);
@@ -252,6 +284,9 @@ int app__cli_answer(const struct app__cli *cli, char **environment)
     case APP__ACTION_REEMBED:
         CX_CHECK(!app__cli_runs(cli));
         break;
+    case APP__ACTION_VERIFY_LEDGER:
+        code = app__verify_ledger(cli);
+        break;
     case APP__ACTION_HELP:
         app__cli_help(&out);
         break;
@@ -266,6 +301,8 @@ int app__cli_answer(const struct app__cli *cli, char **environment)
         break;
     case APP__ACTION_CHECK_CONFIG:
     case APP__ACTION_PRINT_CONFIG:
+    case APP__ACTION_ACCEPT_DAMAGE:
+    case APP__ACTION_ROTATE_KEY:
         code = answer_config(cli, environment, &out);
         break;
     case APP__ACTION_HASH_TOKEN:
@@ -290,6 +327,13 @@ static int answer_config(const struct app__cli *cli, char **environment, struct 
     }
     for (size_t i = 0; i < config->warning_count; i++) {
         fprintf(stderr, "cortexd: warning: %s\n", config->warnings[i]);
+    }
+    if (cli->action == APP__ACTION_ACCEPT_DAMAGE || cli->action == APP__ACTION_ROTATE_KEY) {
+        const int code = cli->action == APP__ACTION_ACCEPT_DAMAGE
+                             ? app__accept_ledger_damage(config)
+                             : app__rotate_ledger_key(config);
+        app__config_free(&config);
+        return code;
     }
     if (cli->action == APP__ACTION_PRINT_CONFIG) {
         app__config_print(config, out);
@@ -348,13 +392,19 @@ void app__cli_help(struct cx_buf *out)
     put_flag(out, "--port-file", NULL, "FILE",
              "once ready, write the port of the first listener there (for port 0)");
     cx_buf_putc(out, '\n');
+    put_flag(
+        out, "--verify-ledger", NULL, "DIR",
+        "verify the ledger in that folder, which needs nothing else: exit 0 whole, 65 damaged");
+    put_flag(out, "--receipt", NULL, "FILE", "with it: the ledger must hold this receipt's entry");
+    put_flag(out, "--key", NULL, "FILE", "with it: the public key that must have signed");
     for (size_t i = 0; i < CX_ARRAY_LEN(action_flags); i++) {
         put_flag(out, action_flags[i].flag, action_flags[i].short_flag, NULL, action_flags[i].help);
     }
-    cx_buf_puts(out,
-                "\nExit codes: 0 ended in order; 64 wrong flags; 65 no token was given; 66 no such "
-                "file; 70 internal\nerror; 73 cannot create; 74 input or output failed; 75 another "
-                "daemon has the data directory;\n77 not permitted; 78 wrong configuration.\n");
+    cx_buf_puts(
+        out, "\nExit codes: 0 ended in order; 64 wrong flags; 65 no token was given, or a damaged "
+             "ledger; 66 no such\nfile; 70 internal error; 73 cannot create; 74 input or output "
+             "failed; 75 another daemon has the data\ndirectory; 77 not permitted; 78 wrong "
+             "configuration.\n");
 }
 
 static void put_flag(struct cx_buf *out, const char *flag, const char *short_flag,

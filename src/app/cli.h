@@ -16,7 +16,10 @@ enum app__action {
     APP__ACTION_PRINT_SAMPLE,
     APP__ACTION_PRINT_REFERENCE,
     APP__ACTION_HASH_TOKEN,
-    APP__ACTION_REEMBED /* runs, without listening, until the collections are embedded anew */
+    APP__ACTION_REEMBED, /* runs, without listening, until the collections are embedded anew */
+    APP__ACTION_VERIFY_LEDGER,
+    APP__ACTION_ACCEPT_DAMAGE,
+    APP__ACTION_ROTATE_KEY
 };
 #define APP__OVERRIDES_MAX APP__KEY_COUNT
 struct app__override {
@@ -29,6 +32,9 @@ struct app__cli { /* borrows from argv */
     const char *config_path; /* NULL = none was named */
     const char
         *port_file; /* where to write the port, once there is one to be asked; NULL = nowhere */
+    const char *ledger_dir;   /* --verify-ledger: its folder … */
+    const char *receipt_file; /* … a receipt that it must hold … */
+    const char *key_file;     /* … and a key to trust; NULL = none */
     struct app__override overrides[APP__OVERRIDES_MAX];
     const char *collection; /* APP__ACTION_REEMBED: the one that is meant; NULL = all */
     size_t override_count;

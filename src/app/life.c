@@ -69,11 +69,13 @@ void app__life_ready(struct app *app)
 static void on_pulse(void *ctx)
 {
     struct app *app = ctx;
-    if (!cx_store_failed(app->store)) {
+    const bool ledger = cx_audit_failed(app->audit);
+    if (!cx_store_failed(app->store) && !ledger) {
         app__notify_send(app->notify, "WATCHDOG=1");
     } else if (app->phase < APP_DRAINING) {
         CX_LOG(CX_LOG_ERROR,
-               "the database has failed: ending, to start again from what is on disk");
+               ledger ? "the ledger has failed: ending, to start again from what is on disk"
+                      : "the database has failed: ending, to start again from what is on disk");
         app__drain(app, app__exit_code(CX_IO_ERROR));
     }
 }
@@ -229,7 +231,7 @@ static void on_drained(void *ctx)
 static bool nothing_in_flight(const struct app *app)
 {
     const struct cx_lane *const lanes[] = { app->write_lane, app->read_lane, app->cpu_lane,
-                                            app->inspect_lane };
+                                            app->inspect_lane, app->ledger_lane };
     for (size_t i = 0; i < CX_ARRAY_LEN(lanes); i++) {
         if (lanes[i] != NULL && cx_lane_running(lanes[i]) + cx_lane_waiting(lanes[i]) > 0) {
             return false;

@@ -17,6 +17,8 @@ struct pack__draft {
     int64_t token_count;
     char signature[CX_SHA256_HEX_BYTES];
     char key_id[17];
+    const struct cx_signer *signer; /* borrowed; NULL = none */
+    char public_signature[2 * CX_ED25519_SIGNATURE_BYTES + 1];
 };
 
 /* content: a fresh object with the five members, taken over. */

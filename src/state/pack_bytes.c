@@ -64,8 +64,10 @@ void pack__draft_init(struct pack__draft *draft, json_t *content,
         .resources = json_object_get(content, "resources"),
         .facts = json_object_get(content, "hot_facts"),
         .counted = options->count_tokens != NULL,
+        .signer = options->signer,
     };
     memset(draft->signature, '0', sizeof draft->signature - 1);
+    memset(draft->public_signature, '0', sizeof draft->public_signature - 1);
     cx_key_id(options->signing_key, draft->key_id);
 }
 
@@ -92,6 +94,11 @@ enum cx_status pack__sign(struct pack__draft *draft, const struct cx_pack_option
         cx_hmac_sign(hmac, bytes, digest);
         cx_hmac_free(&hmac);
         (void)cx_hex(digest, sizeof digest, draft->signature);
+        if (draft->signer != NULL) {
+            uint8_t signature[CX_ED25519_SIGNATURE_BYTES];
+            cx_signer_sign(draft->signer, bytes, signature);
+            (void)cx_hex(signature, sizeof signature, draft->public_signature);
+        }
         draft->counted =
             options->count_tokens != NULL &&
             options->count_tokens(options->count_tokens_ctx, bytes, &draft->token_count);
@@ -153,8 +160,13 @@ static void write_tail(const struct pack__draft *draft, struct cx_buf *out)
 {
     cx_buf_printf(out,
                   "\",\"signature\":\"%s\",\"signature_algorithm\":\"" PACK__SIGNATURE_ALGORITHM
-                  "\",\"key_id\":\"%s\"}",
+                  "\",\"key_id\":\"%s\"",
                   draft->signature, draft->key_id);
+    if (draft->signer != NULL) {
+        cx_buf_printf(out, ",\"signature_ed25519\":\"%s\",\"key_id_ed25519\":\"%s\"",
+                      draft->public_signature, cx_signer_key_id(draft->signer));
+    }
+    cx_buf_putc(out, '}');
 }
 
 static size_t longest_freshness(void)

@@ -14,7 +14,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 
 
 @contextlib.contextmanager
-def programs(*names):
+def programs(*names, links=()):
     """A folder with each of these, built by $CC."""
     with tempfile.TemporaryDirectory(prefix="cortex-bench-programs-") as name:
         folder = pathlib.Path(name)
@@ -26,6 +26,7 @@ def programs(*names):
                     str(folder / program),
                     str(HERE / f"{program}.c"),
                     "-lm",
+                    *links,
                 ],
                 check=True,
             )

@@ -17,6 +17,7 @@ import sys
 
 SIGNED = ("generated_at", "hot_facts", "resources", "summary", "ttl_seconds")
 GOLDEN_KEY = "golden key, not a secret: ä€".encode()
+GOLDEN_PUBLIC_KEY = "44db9195830e03ec6b7fe11fb04863190c0c29ee1765fc0442b4dfd0015e13e5"
 EXACT_MAX = 2**53 - 1
 ESCAPES = {0x22: '\\"', 0x5C: "\\\\", 8: "\\b", 9: "\\t", 10: "\\n", 12: "\\f", 13: "\\r"}
 

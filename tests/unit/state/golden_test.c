@@ -68,6 +68,23 @@ TEST(pack_has_the_golden_bytes)
     fixture_close(&f);
 }
 
+/* The same, signed by an Ed25519 key beside, whose public half is in verify_snapshot.py. */
+TEST(pack_of_two_signatures_has_the_golden_bytes)
+{
+    static const uint8_t seed[CX_ED25519_SEED_BYTES] = "golden seed, not a secret 012345";
+    struct fixture f;
+    struct cx_signer *signer = NULL;
+    REQUIRE(fixture_open(&f));
+    cx_signer_new(seed, &signer);
+    f.options.signing_key = CX_STR(GOLDEN_KEY);
+    f.options.signer = signer;
+    EXPECT_INT(fixture_put(&f, "edges", edges), CX_OK);
+    EXPECT_INT(fixture_fact(&f, "Paris is the capital of France.", 10, 0), CX_OK);
+    expect_golden(&f, "snapshot_ed25519.json");
+    cx_signer_free(&signer);
+    fixture_close(&f);
+}
+
 /* Nothing in it that simple tools get wrong: what the shell of docs/verify-snapshot.md can
  * verify. */
 TEST(plain_pack_has_the_golden_bytes)
