@@ -333,7 +333,7 @@ void api__query_fault(struct cx_faults *faults, const char *name, const char *ty
 /* What embedding may take: a little less than the request has left, so that the client is told of
  * the service's silence rather than of the deadline, and there is time to do without. */
 uint64_t api__embed_ms(struct cx_exchange *x);
-/* 501 without a vector store, 503 while it is being read; else CX_STEP_NEXT. */
+/* 501 without a vector store of our own, 503 while it is being read; else CX_STEP_NEXT. */
 enum cx_step_result api__need_vector(struct cx_exchange *x);
 /* The resource_ids of an event: as many as fit into one, in any case the first ones. */
 json_t *api__event_ids(const struct cx_str *ids, size_t count);

@@ -173,7 +173,12 @@ enum cx_step_result api__need_vector(struct cx_exchange *x)
     if (api->options.embedder == NULL) {
         return cx_exchange_fail(x, CX_NOT_CONFIGURED, "Vector store not configured");
     }
-    if (api->vector == NULL && api->options.chroma == NULL) {
+    if (api->options.chroma != NULL) {
+        return cx_exchange_fail(
+            x, CX_NOT_CONFIGURED,
+            "The Chroma store does not do this: it takes vector.backend = local");
+    }
+    if (api->vector == NULL) {
         cx_exchange_set_retry_after(x, 1);
         return cx_exchange_fail(x, CX_OVERLOADED, "The vector store is still being read");
     }

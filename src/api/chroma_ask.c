@@ -52,11 +52,5 @@ static void on_answered(void *ctx)
 
 /* ---- What Chroma does not do ---- */
 
-static enum cx_step_result refuse(struct cx_exchange *x)
-{
-    return cx_exchange_fail(x, CX_NOT_CONFIGURED,
-                            "The Chroma store does not do this: it takes vector.backend = local");
-}
-
-static const struct cx_step refuse_steps[] = { { "refuse", refuse, false } };
+static const struct cx_step refuse_steps[] = { { "refuse", api__need_vector, false } };
 API_ENDPOINT(api__chroma_refused, refuse_steps, 0);
