@@ -7,6 +7,7 @@
  */
 #include "api/api_internal.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -114,7 +115,7 @@ static json_t *first_resources(const json_t *ids)
 
 static double latency_ms(const struct api__tool_entry *e)
 {
-    return (double)(e->latency_ns / 1000) / 1e3;
+    return round((double)e->latency_ns / 1e3) / 1e3;
 }
 
 static json_t *payload_of(const struct api__tool_entry *e)

@@ -338,8 +338,8 @@ static enum cx_status status_of(const struct cx_fetch_response *response, struct
     case CX_FETCH_OK:
         break;
     case CX_FETCH_TIMEOUT:
-        return cx_err_set(err, CX_EMBEDDING_TIMEOUT, "%s: %s",
-                          cx_status_text(CX_EMBEDDING_TIMEOUT), response->reason);
+        return cx_err_set(err, CX_EMBEDDING_TIMEOUT, "%s: %s", cx_status_text(CX_EMBEDDING_TIMEOUT),
+                          response->reason);
     case CX_FETCH_TOO_LARGE:
         return cx_err_set(err, CX_EMBEDDING_UPSTREAM, "the embedding service answered too much");
     case CX_FETCH_CANCELLED:

@@ -75,6 +75,7 @@ struct look {
 static enum cx_status look_begin(const struct databases__database *database, struct look *look,
                                  struct cx_err *err)
 {
+    CX_CHECK(database != NULL);
     *look = (struct look){ .database = database };
     const uint64_t deadline_ns = cx_clock_mono_ns() + database->timeout_ms * 1000000;
     enum cx_status status = database->engine->open(database, deadline_ns, &look->link, err);

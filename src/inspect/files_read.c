@@ -25,33 +25,32 @@ enum cx_status cx_files_read(const struct cx_files *files, struct cx_str path, u
                              size_t num_bytes, json_t **out, struct cx_err *err)
 {
     int fd = -1;
-    struct stat st;
+    struct stat st = { .st_size = 0 };
     enum cx_status status = open_regular(files, path, &fd, &st, err);
     if (status != CX_OK) {
         return status;
     }
     /* A little more than is asked for: what follows tells whether the last character is whole. */
     const size_t wanted = num_bytes + CHARACTER_BYTES;
-    char *bytes = malloc(wanted);
+    char *bytes = calloc(1, wanted);
     size_t got = 0;
-    if (bytes == NULL) {
-        status = cx_err_set(err, CX_NO_MEMORY, "%s", cx_status_text(CX_NO_MEMORY));
-    } else {
-        status = read_at(fd, offset, bytes, wanted, &got, err);
-    }
+    status = bytes != NULL ? read_at(fd, offset, bytes, wanted, &got, err)
+                           : cx_err_set(err, CX_NO_MEMORY, "%s", cx_status_text(CX_NO_MEMORY));
     (void)close(fd);
-    if (status == CX_OK) {
-        const struct cx_str text =
-            whole_characters((struct cx_str){ bytes, got }, num_bytes, offset == 0);
-        const uint64_t end = offset + (uint64_t)(text.p - bytes) + text.len;
-        if (!cx_utf8_valid(text) || memchr(text.p, '\0', text.len) != NULL ||
-            (text.len == 0 && got > 0)) {
-            status = cx_err_set(err, CX_UNSUPPORTED_MEDIA_TYPE, "The file is not UTF-8 text");
-        } else {
-            *out = json_pack("{s:s%, s:I, s:s%, s:b}", "path", path.p, path.len, "bytes_returned",
-                             (json_int_t)text.len, "text", text.p, text.len, "truncated",
-                             (int)(end < (uint64_t)st.st_size));
-        }
+    if (bytes == NULL || status != CX_OK) {
+        free(bytes);
+        return status;
+    }
+    const struct cx_str text =
+        whole_characters((struct cx_str){ bytes, got }, num_bytes, offset == 0);
+    const uint64_t end = offset + (uint64_t)(text.p - bytes) + text.len;
+    if (!cx_utf8_valid(text) || memchr(text.p, '\0', text.len) != NULL ||
+        (text.len == 0 && got > 0)) {
+        status = cx_err_set(err, CX_UNSUPPORTED_MEDIA_TYPE, "The file is not UTF-8 text");
+    } else {
+        *out = json_pack("{s:s%, s:I, s:s%, s:b}", "path", path.p, path.len, "bytes_returned",
+                         (json_int_t)text.len, "text", text.p, text.len, "truncated",
+                         (int)(end < (uint64_t)st.st_size));
     }
     free(bytes);
     return status;

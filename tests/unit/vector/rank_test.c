@@ -102,7 +102,7 @@ static void world_init(struct world *w, unsigned dimension, enum data data)
     w->v.scan_seconds = cx_metrics_series(CX_M_VECTOR_SCAN, "");
     w->v.owner = CX_OWNER_EMBEDDER;
     vector__index_init(&w->v.index);
-    if (dimension % 2 == 0) { /* else all rows stay in memory */
+    if (dimension % 2 == 0) {     /* else all rows stay in memory */
         static char beside[4096]; /* borrowed */
         snprintf(beside, sizeof beside, "%s/rank.db", test_dir());
         vector__index_use_file(&w->v.index, beside);
