@@ -235,7 +235,7 @@ TEST(answer_ids)
         { "GET /now HTTP/1.1\r\n" HOST "X-Correlation-ID: caf\xc3\xa9\r\n\r\n",
           200,
           { "\r\nX-Correlation-ID: " },
-          "caf" },
+          "caf\xc3" },
         { "BAD\r\n\r\n",
           400,
           { "\r\nX-Correlation-ID: ", "\r\nX-Request-ID: ", "\"correlation_id\":\"",
