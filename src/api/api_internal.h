@@ -270,7 +270,7 @@ void api__sweep_free(struct cx_api *api);
 void api__sweep_wake(struct cx_api *api);
 
 /* chroma_*.c: in place of the endpoints above where a Chroma server keeps the documents. */
-extern const struct api__endpoint api__chroma_search, api__chroma_put, api__chroma_get,
+extern const struct api__endpoint api__chroma_put, api__chroma_get,
     api__chroma_delete_one, api__chroma_delete, api__chroma_collections, api__chroma_stats,
     api__chroma_drop, api__chroma_refused;
 
@@ -335,6 +335,8 @@ void api__query_fault(struct cx_faults *faults, const char *name, const char *ty
 uint64_t api__embed_ms(struct cx_exchange *x);
 /* 501 without a vector store of our own, 503 while it is being read; else CX_STEP_NEXT. */
 enum cx_step_result api__need_vector(struct cx_exchange *x);
+/* The same, and CX_STEP_NEXT where a Chroma server keeps the documents. */
+enum cx_step_result api__need_store(struct cx_exchange *x);
 /* The resource_ids of an event: as many as fit into one, in any case the first ones. */
 json_t *api__event_ids(const struct cx_str *ids, size_t count);
 

@@ -185,6 +185,11 @@ enum cx_step_result api__need_vector(struct cx_exchange *x)
     return CX_STEP_NEXT;
 }
 
+enum cx_step_result api__need_store(struct cx_exchange *x)
+{
+    return api__of(x)->options.chroma != NULL ? CX_STEP_NEXT : api__need_vector(x);
+}
+
 bool api__read_filter(struct cx_reader *r, const char *name, const json_t *json,
                       struct cx_vector_filter **out)
 {

@@ -31,8 +31,7 @@ static enum cx_status put_parse_work(void *arg, struct cx_err *err);
 
 enum cx_step_result api__put_parse(struct cx_exchange *x)
 {
-    const enum cx_step_result there =
-        api__of(x)->options.chroma != NULL ? CX_STEP_NEXT : api__need_vector(x);
+    const enum cx_step_result there = api__need_store(x);
     if (there != CX_STEP_NEXT) {
         return there;
     }

@@ -37,18 +37,18 @@ struct optimize {
 
 static enum cx_step_result optimize_read(struct cx_exchange *x);
 static enum cx_step_result optimize_embed(struct cx_exchange *x);
+static enum cx_step_result optimize_ask(struct cx_exchange *x);
 static enum cx_step_result optimize_pack(struct cx_exchange *x);
 static enum cx_step_result optimize_reply(struct cx_exchange *x);
 
 static const struct cx_step optimize_steps[] = {
-    { "read", optimize_read,
-      false }, /* waits: cpu lane: body → items, packed where nothing is searched */
-    { "embed", optimize_embed,
-      false }, /* loop, or waits: provider, where something is                    */
-    { "pack", optimize_pack,
-      true }, /* loop, or waits: cpu lane: search → items → packed → answer      */
-    { "reply", optimize_reply,
-      false }, /* loop                                                            */
+    /* clang-format off */
+    { "read", optimize_read, false },   /* waits: cpu lane: body → items, packed where nothing is searched */
+    { "embed", optimize_embed, false }, /* loop, or waits: provider, where something is                    */
+    { "ask", optimize_ask, true },      /* loop, or waits: Chroma, where it answers                        */
+    { "pack", optimize_pack, false },   /* loop, or waits: cpu lane: search → items → packed → answer      */
+    { "reply", optimize_reply, false }, /* loop                                                            */
+    /* clang-format on */
 };
 API_TOOL(api__optimize, "context.optimize", optimize_steps, sizeof(struct optimize));
 
@@ -211,31 +211,29 @@ static enum cx_step_result optimize_embed(struct cx_exchange *x)
     if (!cx_exchange_may(x, CX_SCOPE_VECTOR)) {
         return cx_exchange_fail(x, CX_INSUFFICIENT_SCOPE, "Insufficient scope: requires 'vector'");
     }
-    if (o->api->options.chroma != NULL) {
-        return cx_exchange_fail(x, CX_NOT_CONFIGURED,
-                                "from_search needs a local vector store, not a Chroma server");
-    }
-    result = api__need_vector(x);
+    result = api__need_store(x);
     if (result == CX_STEP_NEXT) {
-        result = api__collection_find(x, o->search.q.collection, &o->search.v);
+        result = api__search_find(x);
     }
     return result == CX_STEP_NEXT ? api__search_embed(x) : result;
 }
 
-/* ---- pack ---- */
+/* ---- ask, pack ---- */
+
+static enum cx_step_result optimize_ask(struct cx_exchange *x)
+{
+    const struct optimize *o = cx_exchange_state(x);
+    return o->searches ? api__search_ask(x) : CX_STEP_NEXT; /* it is packed already */
+}
 
 static enum cx_status search_work(void *arg, struct cx_err *err);
 
 static enum cx_step_result optimize_pack(struct cx_exchange *x)
 {
     struct optimize *o = cx_exchange_state(x);
-    if (!o->searches) {
-        return CX_STEP_NEXT; /* it is packed already */
-    }
-    const enum cx_step_result judged = api__search_judge(x);
-    return judged != CX_STEP_NEXT
-               ? judged
-               : cx_exchange_work(x, o->api->options.cpu_lane, CX_PRIORITY_NORMAL, search_work, o);
+    return o->searches
+               ? cx_exchange_work(x, o->api->options.cpu_lane, CX_PRIORITY_NORMAL, search_work, o)
+               : CX_STEP_NEXT;
 }
 
 static void add_found(struct optimize *o, const json_t *hit);
@@ -244,7 +242,7 @@ static enum cx_status search_work(void *arg, struct cx_err *err)
 {
     struct optimize *o = arg;
     json_t *hits = NULL;
-    const enum cx_status status = api__search_now(&o->search, &hits, err);
+    const enum cx_status status = api__search_hits(&o->search, &hits, err);
     if (status != CX_OK) {
         return status;
     }
@@ -356,8 +354,6 @@ static json_t *explanations_of(const struct optimize *o)
 
 /* ---- reply ---- */
 
-static void tell_search(struct cx_exchange *x, struct optimize *o);
-
 static enum cx_step_result optimize_reply(struct cx_exchange *x)
 {
     struct optimize *o = cx_exchange_state(x);
@@ -375,18 +371,8 @@ static enum cx_step_result optimize_reply(struct cx_exchange *x)
                        NULL, correlation_id);
     }
     if (o->searches) {
-        tell_search(x, o);
+        api__search_tell(x, o->found_ids);
+        o->found_ids = NULL;
     }
     return cx_exchange_reply_buf(x, 200, "application/json", &o->answer);
-}
-
-static void tell_search(struct cx_exchange *x, struct optimize *o)
-{
-    json_t *payload = json_object();
-    json_object_set_new(payload, "collection", json_string(cx_vector_name(o->search.v)));
-    json_object_set_new(payload, "hits", json_integer((json_int_t)json_array_size(o->found_ids)));
-    cx_exchange_set_resources(x, json_incref(o->found_ids));
-    cx_events_emit(o->api->options.events, CX_EVENT_VECTOR_SEARCHED, payload, o->found_ids,
-                   cx_exchange_correlation_id(x));
-    o->found_ids = NULL;
 }

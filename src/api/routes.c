@@ -103,7 +103,6 @@ static const struct {
     const struct api__endpoint *local;
     const struct api__endpoint *chroma;
 } chroma_map[] = {
-    { &api__search, &api__chroma_search },
     { &api__documents_put, &api__chroma_put },
     { &api__document_get, &api__chroma_get },
     { &api__document_delete, &api__chroma_delete_one },

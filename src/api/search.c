@@ -12,22 +12,24 @@
 struct search {
     struct api__search_run run;
     struct api__body body;
-    struct cx_buf answer; /* from here on: the scan's results */
+    struct cx_buf answer; /* from here on: the search's results */
     json_t *hit_ids;
 };
 
 static enum cx_step_result search_body(struct cx_exchange *x);
 static enum cx_step_result search_parse(struct cx_exchange *x);
-static enum cx_step_result search_scan(struct cx_exchange *x);
+static enum cx_step_result search_hits(struct cx_exchange *x);
 static enum cx_step_result search_reply(struct cx_exchange *x);
 
 static const struct cx_step search_steps[] = {
-    { "body", search_body, false },   /* loop, or waits: cpu lane where it is large             */
-    { "parse", search_parse, false }, /* loop:  body → struct search, every fault of it at once */
-    { "embed", api__search_embed,
-      false },                        /* waits: provider                                        */
-    { "scan", search_scan, true },    /* waits: cpu lane; by keyword if the provider failed      */
-    { "reply", search_reply, false }, /* loop                                                   */
+    /* clang-format off */
+    { "body", search_body, false },        /* loop, or waits: cpu lane where it is large             */
+    { "parse", search_parse, false },      /* loop:  body → struct search, every fault of it at once */
+    { "embed", api__search_embed, false }, /* waits: provider                                        */
+    { "ask", api__search_ask, true },      /* loop: or by keyword? Waits: Chroma, where it answers   */
+    { "hits", search_hits, false },        /* waits: cpu lane                                        */
+    { "reply", search_reply, false },      /* loop                                                   */
+    /* clang-format on */
 };
 API_TOOL(api__search, "vector.search", search_steps, sizeof(struct search));
 
@@ -37,7 +39,7 @@ static void release_search(void *arg);
 
 static enum cx_step_result search_body(struct cx_exchange *x)
 {
-    const enum cx_step_result there = api__need_vector(x);
+    const enum cx_step_result there = api__need_store(x);
     if (there != CX_STEP_NEXT) {
         return there;
     }
@@ -54,8 +56,7 @@ static enum cx_step_result search_parse(struct cx_exchange *x)
     cx_faults_init(&faults);
     api__search_read(x, s->body.json, NULL, &faults, &s->run.q);
     const enum cx_step_result checked = cx_exchange_fail_faults(x, &faults);
-    return checked == CX_STEP_NEXT ? api__collection_find(x, s->run.q.collection, &s->run.v)
-                                   : checked;
+    return checked == CX_STEP_NEXT ? api__search_find(x) : checked;
 }
 
 static void release_search(void *arg)
@@ -67,34 +68,29 @@ static void release_search(void *arg)
     cx_buf_free(&s->answer);
 }
 
-/* ---- scan ---- */
+/* ---- hits ---- */
 
 static enum cx_status search_work(void *arg, struct cx_err *err);
 
-static enum cx_step_result search_scan(struct cx_exchange *x)
+static enum cx_step_result search_hits(struct cx_exchange *x)
 {
     struct search *s = cx_exchange_state(x);
-    const enum cx_step_result judged = api__search_judge(x);
-    return judged != CX_STEP_NEXT ? judged
-                                  : cx_exchange_work(x, s->run.api->options.cpu_lane,
-                                                     CX_PRIORITY_HIGH, search_work, s);
+    return cx_exchange_work(x, s->run.api->options.cpu_lane, CX_PRIORITY_HIGH, search_work, s);
 }
 
 static json_t *ids_of(const json_t *hits);
-static enum cx_status write_search(struct search *s, json_t *hits, uint64_t search_ns,
-                                   struct cx_err *err);
+static enum cx_status write_search(struct search *s, json_t *hits, struct cx_err *err);
 
 static enum cx_status search_work(void *arg, struct cx_err *err)
 {
     struct search *s = arg;
-    const uint64_t begun = cx_clock_mono_ns();
     json_t *hits = NULL;
-    const enum cx_status status = api__search_now(&s->run, &hits, err);
+    const enum cx_status status = api__search_hits(&s->run, &hits, err);
     if (status != CX_OK) {
         return status;
     }
     s->hit_ids = ids_of(hits);
-    return write_search(s, hits, cx_clock_mono_ns() - begun, err);
+    return write_search(s, hits, err);
 }
 
 static json_t *ids_of(const json_t *hits)
@@ -107,8 +103,7 @@ static json_t *ids_of(const json_t *hits)
 }
 
 /* The answer, with as many digits of a millisecond as mean something. */
-static enum cx_status write_search(struct search *s, json_t *hits, uint64_t search_ns,
-                                   struct cx_err *err)
+static enum cx_status write_search(struct search *s, json_t *hits, struct cx_err *err)
 {
     char timestamp[CX_TIME_TEXT_BYTES];
     const struct cx_str query = s->run.q.what.query.p != NULL ? s->run.q.what.query : CX_STR("");
@@ -119,7 +114,8 @@ static enum cx_status write_search(struct search *s, json_t *hits, uint64_t sear
                         json_string(cx_time_format(cx_clock_wall_us(), timestamp)));
     json_object_set_new(answer, "query_embedding_time_ms",
                         json_real(round((double)s->run.embed_ns / 1e3) / 1e3));
-    json_object_set_new(answer, "search_time_ms", json_real(round((double)search_ns / 1e3) / 1e3));
+    json_object_set_new(answer, "search_time_ms",
+                        json_real(round((double)s->run.took_ns / 1e3) / 1e3));
     if (s->run.degraded != NULL) {
         json_object_set_new(answer, "degraded", json_string(s->run.degraded));
     }
@@ -131,12 +127,7 @@ static enum cx_status write_search(struct search *s, json_t *hits, uint64_t sear
 static enum cx_step_result search_reply(struct cx_exchange *x)
 {
     struct search *s = cx_exchange_state(x);
-    json_t *payload = json_object();
-    json_object_set_new(payload, "collection", json_string(cx_vector_name(s->run.v)));
-    json_object_set_new(payload, "hits", json_integer((json_int_t)json_array_size(s->hit_ids)));
-    cx_exchange_set_resources(x, json_incref(s->hit_ids));
-    cx_events_emit(s->run.api->options.events, CX_EVENT_VECTOR_SEARCHED, payload, s->hit_ids,
-                   cx_exchange_correlation_id(x));
+    api__search_tell(x, s->hit_ids);
     s->hit_ids = NULL;
     return cx_exchange_reply_buf(x, 200, "application/json", &s->answer);
 }

@@ -42,6 +42,9 @@ void api__search_read(struct cx_exchange *x, const json_t *body, const char *mem
     cx_read_bool(&r, "exact", CX_OPTIONAL, &q->what.exact);
     read_filter(&r, q);
     read_include(&r, q);
+    if (api__of(x)->options.chroma != NULL) {
+        api__search_read_where(&r, q);
+    }
     cx_reader_free(&r);
 }
 

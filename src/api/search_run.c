@@ -1,28 +1,38 @@
 /* SPDX-License-Identifier: MIT
  *
- * The way of a search of a local collection: its query becomes a vector, and what becomes of it where
- * the embedding service fails. Loop, but for api__search_now.
+ * The way of a search: which collection, its query becomes a vector, what becomes of it where the
+ * embedding service fails, its hits. Loop, but for api__search_hits.
  */
 #include "api/search_request.h"
 
 #include <stdlib.h>
 
+static bool asks_chroma(const struct api__search_run *s)
+{
+    return s->api->options.chroma != NULL;
+}
+
+enum cx_step_result api__search_find(struct cx_exchange *x)
+{
+    struct api__search_run *s = cx_exchange_state(x);
+    return asks_chroma(s) ? CX_STEP_NEXT : api__collection_find(x, s->q.collection, &s->v);
+}
+
+/* ---- embed ---- */
+
+static bool goes_without(struct api__search_run *s, const struct cx_vector_figures *figures);
 static void on_embedded(void *ctx, struct cx_embed_result *result);
 static void cancel_embed(void *op);
 
 enum cx_step_result api__search_embed(struct cx_exchange *x)
 {
     struct api__search_run *s = cx_exchange_state(x);
-    struct cx_vector_figures figures;
-    cx_vector_figures(s->v, &figures);
-    if (figures.status != CX_VECTOR_READY && s->q.what.mode != CX_SEARCH_KEYWORD &&
-        !(s->q.mode_given && s->q.what.mode == CX_SEARCH_SEMANTIC)) {
-        s->degraded = cx_vector_status_name(figures.status);
-        s->q.what.mode = CX_SEARCH_KEYWORD;
+    struct cx_vector_figures figures = { .owner = CX_OWNER_NONE, .status = CX_VECTOR_READY };
+    if (s->v != NULL) {
+        cx_vector_figures(s->v, &figures);
     }
-    if (s->q.what.vector != NULL || s->q.what.mode == CX_SEARCH_KEYWORD ||
-        figures.status != CX_VECTOR_READY) {
-        return CX_STEP_NEXT; /* where no model can help, the search says why */
+    if (goes_without(s, &figures)) {
+        return CX_STEP_NEXT;
     }
     if (figures.owner == CX_OWNER_CLIENT) {
         return cx_exchange_fail(
@@ -40,6 +50,18 @@ enum cx_step_result api__search_embed(struct cx_exchange *x)
                                 err.text[0] != '\0' ? err.text : cx_status_text(status));
     }
     return cx_exchange_wait(x, cancel_embed, s);
+}
+
+/* Brings its vector, needs none, or no model can help: then the search says why. */
+static bool goes_without(struct api__search_run *s, const struct cx_vector_figures *figures)
+{
+    const bool ready = figures->status == CX_VECTOR_READY;
+    const bool insisted = s->q.mode_given && s->q.what.mode == CX_SEARCH_SEMANTIC;
+    if (!ready && s->q.what.mode != CX_SEARCH_KEYWORD && !insisted) {
+        s->degraded = cx_vector_status_name(figures->status);
+        s->q.what.mode = CX_SEARCH_KEYWORD;
+    }
+    return s->q.what.vector != NULL || s->q.what.mode == CX_SEARCH_KEYWORD || !ready;
 }
 
 static void cancel_embed(void *op)
@@ -64,14 +86,16 @@ static void on_embedded(void *ctx, struct cx_embed_result *result)
     cx_exchange_resume(x, result->status, &result->err);
 }
 
-enum cx_step_result api__search_judge(struct cx_exchange *x)
+/* ---- ask ---- */
+
+enum cx_step_result api__search_ask(struct cx_exchange *x)
 {
     struct api__search_run *s = cx_exchange_state(x);
     const char *detail = NULL;
     const enum cx_status outcome = cx_exchange_outcome(x, &detail);
     if (outcome != CX_OK) {
         const bool insisted = s->q.mode_given && s->q.what.mode == CX_SEARCH_SEMANTIC;
-        if (insisted || !api__embedding_failed(outcome)) {
+        if (insisted || asks_chroma(s) || !api__embedding_failed(outcome)) {
             return cx_exchange_fail(x, outcome, "%s",
                                     detail != NULL && detail[0] != '\0' ? detail
                                                                         : cx_status_text(outcome));
@@ -79,24 +103,54 @@ enum cx_step_result api__search_judge(struct cx_exchange *x)
         s->degraded = cx_status_reason(outcome);
         s->q.what.mode = CX_SEARCH_KEYWORD;
     }
+    if (asks_chroma(s)) {
+        return api__search_ask_chroma(x);
+    }
     s->q.what.ask = cx_vector_ask(s->v, &s->q.what);
     return CX_STEP_NEXT;
 }
 
-enum cx_status api__search_now(struct api__search_run *s, json_t **hits, struct cx_err *err)
+/* ---- hits ---- */
+
+enum cx_status api__search_hits(struct api__search_run *s, json_t **hits, struct cx_err *err)
 {
+    if (asks_chroma(s)) {
+        *hits = api__search_chroma_hits(s);
+        s->took_ns = cx_clock_mono_ns() - s->asked_ns;
+        return CX_OK;
+    }
+    const uint64_t begun = cx_clock_mono_ns();
     struct cx_db *db = cx_store_reader(s->api->options.store);
     const enum cx_status status = cx_vector_search(s->v, db, &s->q.what, hits, err);
     cx_store_return(s->api->options.store, db);
+    s->took_ns = cx_clock_mono_ns() - begun;
     return status;
+}
+
+void api__search_tell(struct cx_exchange *x, json_t *hit_ids)
+{
+    const struct api__search_run *s = cx_exchange_state(x);
+    json_t *payload = json_object();
+    json_object_set_new(payload, "collection",
+                        json_stringn(s->q.collection.p, s->q.collection.len));
+    json_object_set_new(payload, "hits", json_integer((json_int_t)json_array_size(hit_ids)));
+    cx_exchange_set_resources(x, json_incref(hit_ids));
+    cx_events_emit(s->api->options.events, CX_EVENT_VECTOR_SEARCHED, payload, hit_ids,
+                   cx_exchange_correlation_id(x));
 }
 
 void api__search_release(struct api__search_run *s)
 {
+    if (s->ask.op.answer != NULL) {
+        api__discard(s->api, s->ask.op.answer, s->ask.op.answer_bytes);
+        s->ask.op.answer = NULL;
+    }
+    cx_chroma_op_end(&s->ask.op);
     free(s->embedded);
     cx_vector_ask_free(&s->q.what.ask);
     if (s->api != NULL) {
         api__collection_release(s->api, &s->v);
     }
+    json_decref(s->q.where);
     cx_vector_filter_free(&s->q.filter);
 }
