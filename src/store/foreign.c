@@ -31,7 +31,7 @@ struct cx_foreign_row {
 
 static enum cx_status try_open(const char *name, int flags, uint64_t deadline_ns,
                                struct cx_foreign **out, int *why, struct cx_err *err);
-static bool log_is_empty(const char *path);
+static bool nothing_beside(const char *path);
 static bool immutable_uri(const char *path, char uri[3 * PATH_BYTES]);
 static int authorize(void *ctx, int action, const char *a, const char *b, const char *database,
                      const char *trigger);
@@ -49,7 +49,7 @@ enum cx_status cx_foreign_open(const char *path, uint64_t deadline_ns, struct cx
     enum cx_status status = try_open(path, 0, deadline_ns, out, &why, err);
     char uri[3 * PATH_BYTES];
     const bool unwritable_wal = (why & 0xff) == SQLITE_CANTOPEN || (why & 0xff) == SQLITE_READONLY;
-    if (status != CX_OK && unwritable_wal && log_is_empty(path) && immutable_uri(path, uri)) {
+    if (status != CX_OK && unwritable_wal && nothing_beside(path) && immutable_uri(path, uri)) {
         status = try_open(uri, SQLITE_OPEN_URI, deadline_ns, out, &why, err);
     }
     return status;
@@ -112,12 +112,19 @@ void cx_foreign_close(struct cx_foreign **f)
     }
 }
 
-static bool log_is_empty(const char *path)
+static bool is_empty(const char *path, const char *suffix)
 {
     char log[PATH_BYTES];
     struct stat st;
-    const int len = snprintf(log, sizeof log, "%s-wal", path);
+    const int len = snprintf(log, sizeof log, "%s%s", path, suffix);
     return len > 0 && (size_t)len < sizeof log && (stat(log, &st) != 0 || st.st_size == 0);
+}
+
+/* A log holds what the file does not have yet, a journal what it has by half: neither is looked at
+ * where the file is taken for immutable. */
+static bool nothing_beside(const char *path)
+{
+    return is_empty(path, "-wal") && is_empty(path, "-journal");
 }
 
 static bool immutable_uri(const char *path, char uri[3 * PATH_BYTES])

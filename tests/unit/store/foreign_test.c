@@ -198,6 +198,49 @@ TEST(a_database_in_wal_mode_is_read_from_a_folder_that_is_not_to_be_written_to)
     EXPECT(chmod(path_of("ro"), 0755) == 0);
 }
 
+/* Who is killed in the middle of a transaction that did not fit into its cache. */
+static void die_in_a_transaction(void)
+{
+    sqlite3 *db = NULL;
+    if (sqlite3_open(path_of("torn.db"), &db) == SQLITE_OK &&
+        sqlite3_exec(db,
+                     "PRAGMA cache_size = 2; BEGIN;"
+                     "UPDATE t SET x = replace(x, 'a', 'b') || 'longer'",
+                     NULL, NULL, NULL) == SQLITE_OK &&
+        sqlite3_db_cacheflush(db) == SQLITE_OK) {
+        _exit(0);
+    }
+    _exit(1);
+}
+
+TEST(what_a_broken_off_transaction_left_behind_is_not_told)
+{
+    make("torn.db", "PRAGMA journal_mode = DELETE; CREATE TABLE t (x);"
+                    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 500)"
+                    " INSERT INTO t SELECT printf('%0500d', 0) || 'a' FROM n");
+    fflush(NULL);
+    const pid_t child = fork();
+    if (child == 0) {
+        die_in_a_transaction();
+    }
+    int status = 0;
+    EXPECT(waitpid(child, &status, 0) == child);
+    EXPECT(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    struct stat journal;
+    EXPECT(stat(path_of("torn.db-journal"), &journal) == 0 && journal.st_size > 0);
+    struct cx_foreign *f = NULL;
+    EXPECT(cx_foreign_open(path_of("torn.db"), cx_clock_mono_ns() + 5000000000ULL, &f, NULL) ==
+           CX_CONFLICT);
+    EXPECT(f == NULL);
+    make("torn.db", "SELECT count(*) FROM t"); /* rolls it back */
+    f = open_it("torn.db", 5000);
+    REQUIRE(f != NULL);
+    const char *got = NULL;
+    EXPECT(ask(f, "SELECT count(*) AS n FROM t WHERE x LIKE '%a'", NULL, &got) == CX_OK);
+    EXPECT_STR(got, "n=500 ");
+    cx_foreign_close(&f);
+}
+
 TEST(names_are_quoted)
 {
     struct cx_buf out;
