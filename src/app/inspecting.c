@@ -7,7 +7,9 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "app/config_table.h"
 #include "app/secret_file.h"
 
 #define OWN_TIMEOUT_MS 2000
@@ -84,6 +86,11 @@ static enum cx_status make_databases(struct app *app, struct cx_err *err)
             cx_wipe((char *)databases[i].dsn, strlen(databases[i].dsn));
         }
     }
+    for (size_t i = 0; i < c->named_count; i++) { /* two databases may have one between them */
+        if (c->named[i].kind == APP__NAMED_database && c->named[i].dsn_env != NULL) {
+            app__env_take_out(environ, c->named[i].dsn_env);
+        }
+    }
     cx_arena_free(&arena);
     free(databases);
     return status;
@@ -126,6 +133,8 @@ static enum cx_status read_dsn(const struct app__named *named, struct cx_arena *
     const enum cx_status status =
         app__file_read(named->dsn_file, DSN_MAX_BYTES, &text, &others, &why);
     if (status != CX_OK) {
+        cx_wipe(text.data, text.cap);
+        cx_buf_free(&text);
         return cx_err_set(err, status, "database \"%s\": %s", named->name, why.text);
     }
     if (others) {
@@ -137,7 +146,7 @@ static enum cx_status read_dsn(const struct app__named *named, struct cx_arena *
         dsn.len--;
     }
     *out = cx_arena_strndup(arena, dsn.p != NULL ? dsn.p : "", dsn.len);
-    cx_wipe(text.data, text.len);
+    cx_wipe(text.data, text.cap);
     cx_buf_free(&text);
     return CX_OK;
 }

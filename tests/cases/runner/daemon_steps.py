@@ -128,6 +128,13 @@ class DaemonSteps:
                 raise CaseError(f"{text} stands in {', '.join(found)}")
             time.sleep(0.02)
 
+    def step_environment(self, rest, step):
+        """environment lacks TEXT: what /proc shows of the daemon's, whatever program stands in front."""
+        pid = (Path(self.vars["data"]) / "lock").read_text(encoding="ascii").strip()
+        text = rest.removeprefix("lacks ")
+        if text.encode() in Path(f"/proc/{pid}/environ").read_bytes():
+            raise CaseError(f"{text} stands in /proc/{pid}/environ")
+
     def step_log(self, rest, step):
         """log ~ REGEX waits for a line; log !~ REGEX says that none has come."""
         operator, _, pattern = rest.partition(" ")
