@@ -224,6 +224,7 @@ static void put_kind(const struct app__key *key, struct cx_buf *out)
         [APP__STRING] = "text",
         [APP__SECRET] = "secret",
         [APP__URL] = "address",
+        [APP__ENDPOINT] = "address",
         [APP__PATH] = "path",
         [APP__DATA_PATH] = "path",
         [APP__INT] = "number",

@@ -12,7 +12,8 @@
 enum app__type {
     APP__STRING,
     APP__SECRET,
-    APP__URL,
+    APP__URL,      /* of something beneath it: a slash at its end does not count */
+    APP__ENDPOINT, /* of one thing: as it stands, without a query */
     APP__PATH,
     APP__DATA_PATH,
     APP__INT,

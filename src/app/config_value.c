@@ -58,6 +58,7 @@ enum cx_status app__value_set(struct cx_config *config, const struct app__key *k
     case APP__STRING:
     case APP__SECRET:
     case APP__URL:
+    case APP__ENDPOINT:
     case APP__PATH:
     case APP__DATA_PATH:
         return set_text(config, key, text, source, err);
@@ -245,8 +246,11 @@ static enum cx_status set_text(struct cx_config *config, const struct app__key *
     enum cx_status status = CX_OK;
     if (key->type == APP__SECRET) {
         status = check_secret(text, err);
-    } else if (key->type == APP__URL) {
+    } else if (key->type == APP__URL || key->type == APP__ENDPOINT) {
         status = app__url_check(text, err);
+    }
+    if (status == CX_OK && key->type == APP__ENDPOINT && strchr(text, '?') != NULL) {
+        status = cx_err_set(err, CX_INVALID, "must have no ?: it is shown to those who ask");
     }
     if (status != CX_OK) {
         return status;
@@ -367,6 +371,7 @@ void app__value_format(const struct cx_config *config, const struct app__key *ke
     case APP__STRING:
     case APP__SECRET:
     case APP__URL:
+    case APP__ENDPOINT:
     case APP__PATH:
     case APP__DATA_PATH:
         cx_buf_puts(out, *(const char *const *)value != NULL ? *(const char *const *)value : "");

@@ -28,6 +28,7 @@ static const char *good_value(const struct app__key *key, unsigned n)
         snprintf(text, size, "secret %u", n);
         break;
     case APP__URL:
+    case APP__ENDPOINT:
         snprintf(text, size, "http://host%u:80", n);
         break;
     case APP__PATH:
@@ -337,6 +338,8 @@ TEST(config_file_errors)
           "cortex.conf:2:1: unknown key \"paht\" in [root]; did you mean \"path\"?" },
         { "[service \"a\"]\nurl = ftp://x/",
           "cortex.conf:2:7: url: \"ftp://x/\" must begin with http:// or https:// and a host" },
+        { "[service \"a\"]\nurl = http://x/?key=1",
+          "cortex.conf:2:7: url: must have no ?: it is shown to those who ask" },
         { "[service \"a\"]\n[log]", "cortex.conf:1:2: [service \"a\"] has no url" },
         { "[http \"x\"]", "cortex.conf:1:2: [http] takes no name" },
         { "[token]", "cortex.conf:1:2: a token has a name: [token \"name\"]" },
