@@ -48,9 +48,11 @@ void api__search_read(struct cx_exchange *x, const json_t *body, const char *mem
     cx_reader_free(&r);
 }
 
+/* A vector takes its place; one that is wrong is told of by itself. */
 static void read_query(struct cx_reader *r, struct api__search_request *q)
 {
-    const enum cx_need need = q->what.vector != NULL ? CX_OPTIONAL : CX_REQUIRED;
+    const json_t *vector = json_object_get(r->object, "vector");
+    const enum cx_need need = vector == NULL || json_is_null(vector) ? CX_REQUIRED : CX_OPTIONAL;
     if (cx_read_string(r, "query", need, 1, QUERY_MAX_CHARS, &q->what.query) &&
         q->what.query.len > QUERY_MAX_BYTES) {
         cx_read_fault(r, "query", "length", "must be at most %zu bytes", QUERY_MAX_BYTES);
@@ -63,12 +65,14 @@ static void read_filter(struct cx_reader *r, struct api__search_request *q)
     const json_t *metadata = NULL;
     const bool first = cx_read_object(r, "filter", CX_OPTIONAL, &filter);
     const bool second = cx_read_object(r, "filter_metadata", CX_OPTIONAL, &metadata);
+    q->filter_name = first ? "filter" : "filter_metadata";
+    if (!api__read_filter(r, q->filter_name, first ? filter : metadata, &q->filter)) {
+        return;
+    }
+    q->what.filter = q->filter;
+    /* Only now: how long that can take is bounded by what a filter may hold. */
     if (first && second && !json_equal(filter, metadata)) {
         cx_read_fault(r, "filter_metadata", "value", "must equal filter where both are given");
-    }
-    q->filter_name = first ? "filter" : "filter_metadata";
-    if (api__read_filter(r, q->filter_name, first ? filter : metadata, &q->filter)) {
-        q->what.filter = q->filter;
     }
 }
 

@@ -14,6 +14,7 @@
 #define DEPTH_MAX 16     /* of $and, $or and $not in each other */
 #define NODES_MAX 1024   /* comparisons, and what joins them */
 #define VALUES_MAX 10000 /* to compare with, elements and members of values included */
+#define FAULTS_MAX 100   /* with more the reading ends: nobody is shown them */
 
 /* Where in the filter something stands. */
 struct place {
@@ -27,6 +28,7 @@ struct parser {
     const json_t *loc;
     size_t nodes;
     size_t values;
+    size_t faulty;
     bool full; /* a ceiling is reached: said once */
 };
 struct list {
@@ -324,16 +326,20 @@ static void check_value(struct parser *p, const json_t *value, const struct plac
             } else {
                 check_value(p, member, &here);
             }
+            if (p->full) {
+                break;
+            }
         }
     }
 }
 
-/* One key that begins with $ makes an object one of operators: the others are faults of it. */
+/* One key that begins with $ makes an object one of operators: the others are faults of it. One that is too
+ * large for either is not looked through. */
 static bool holds_operators(const json_t *value)
 {
     const char *key;
     json_t *member;
-    if (!json_is_object(value)) {
+    if (!json_is_object(value) || json_object_size(value) > VALUES_MAX) {
         return false;
     }
     json_object_foreach((json_t *)value, key, member)
@@ -431,6 +437,7 @@ static void fault(struct parser *p, const struct place *at, const char *type, co
     add_place(loc, at);
     cx_faults_add(p->faults, loc, type, "%s", message);
     json_decref(loc);
+    p->full = p->full || ++p->faulty >= FAULTS_MAX;
 }
 
 static void fault_ceiling(struct parser *p, const struct place *at, const char *what, int most)

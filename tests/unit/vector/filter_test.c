@@ -336,6 +336,59 @@ TEST(filter_ceilings)
     cx_buf_free(&text);
 }
 
+/* Whatever is wrong, and however often, reading it ends soon: it is read on the loop. */
+TEST(filter_with_many_faults)
+{
+    static const struct {
+        const char *before;
+        const char *one;
+        const char *after;
+        size_t faults;
+    } ROWS[] = {
+        { "{\"$or\":[", "1,", "1]}", 100 },
+        { "{\"a\":{\"b\":[", "{\"$x\":1},", "1]}}", 100 },
+        { "{\"a\":{\"$in\":[", "{\"$x\":1},", "1]}}", 100 },
+        { "{\"a\":[", "[1],", "1]}", 1 },
+    };
+    struct cx_buf text;
+    cx_buf_init(&text, (size_t)1 << 20);
+    json_t *loc = json_pack("[s]", "filter");
+    for (size_t i = 0; i < CX_ARRAY_LEN(ROWS); i++) {
+        write_filter(&text, ROWS[i].before, ROWS[i].one, 20000, ROWS[i].after, "");
+        json_t *json = parse(text.data);
+        struct cx_vector_filter *filter = NULL;
+        struct cx_faults faults;
+        cx_faults_init(&faults);
+        EXPECT(!cx_vector_filter_parse(json, loc, &faults, &filter));
+        EXPECT_INT(faults.count, ROWS[i].faults);
+        cx_faults_free(&faults);
+        json_decref(json);
+    }
+    json_decref(loc);
+    cx_buf_free(&text);
+}
+
+/* An object of so many members is a value that is too large, whatever their names. */
+TEST(filter_with_many_members)
+{
+    json_t *members = json_object();
+    for (int i = 0; i < 10001; i++) {
+        char name[16];
+        (void)snprintf(name, sizeof name, "%s%d", i == 10000 ? "$" : "k", i);
+        (void)json_object_set_new(members, name, json_true());
+    }
+    json_t *json = json_pack("{s:o}", "a", members);
+    json_t *loc = json_pack("[s]", "filter");
+    struct cx_vector_filter *filter = NULL;
+    struct cx_faults faults;
+    cx_faults_init(&faults);
+    EXPECT(!cx_vector_filter_parse(json, loc, &faults, &filter));
+    EXPECT_INT(faults.count, 1);
+    cx_faults_free(&faults);
+    json_decref(loc);
+    json_decref(json);
+}
+
 static void report(const char *which, const json_t *filter, const json_t *metadata, bool want)
 {
     char *a = json_dumps(filter, JSON_ENCODE_ANY);
