@@ -11,6 +11,7 @@
 #include "cortex/crypto.h"
 
 #define DIMENSION_MAX 8192
+#define UNIT_TOLERANCE 1e-5 /* of the square of a length, as the store has it */
 #define EMBED_SPARE_MS 250
 #define PAGE_DEFAULT 100
 #define PAGE_MAX 1000
@@ -100,6 +101,8 @@ static float *from_base64(struct cx_reader *r, struct cx_arena *arena, const jso
     return (float *)(void *)bytes;
 }
 
+/* What is of length 1 already, as far as float32 tells, stays as it is to the last bit: an exported vector
+ * that is put again has not changed. */
 static bool scale_to_one(float *vector, unsigned dimension)
 {
     double sum = 0.0;
@@ -112,6 +115,9 @@ static bool scale_to_one(float *vector, unsigned dimension)
     const double scale = 1.0 / sqrt(sum);
     if (!isfinite(scale)) {
         return false;
+    }
+    if (fabs(sum - 1.0) <= UNIT_TOLERANCE) {
+        return true;
     }
     for (unsigned i = 0; i < dimension; i++) {
         vector[i] = (float)(vector[i] * scale);
