@@ -46,6 +46,9 @@ struct cx_event {
  * NULL. An event over 64 KiB is kept with the payload {"truncated": true}. Returns the sequence. */
 uint64_t cx_events_emit(struct cx_events *e, enum cx_event_type type, json_t *payload,
                         json_t *resource_ids, const char *correlation_id);
+/* The same of a payload and ids that are JSON already, on one line; p NULL = empty. Borrowed. */
+uint64_t cx_events_emit_text(struct cx_events *e, enum cx_event_type type, struct cx_str payload,
+                             struct cx_str resource_ids, const char *correlation_id);
 const char *cx_event_type_name(enum cx_event_type type);
 uint64_t cx_events_last(const struct cx_events *e);   /* 0 = none yet */
 uint64_t cx_events_oldest(const struct cx_events *e); /* of the ring; 0 = empty */

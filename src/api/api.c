@@ -97,6 +97,7 @@ void cx_api_free(struct cx_api **api)
         return;
     }
     CX_CHECK(cx_api_idle(*api));
+    api__audit_free(*api);
     api__health_free(*api);
     api__snapshots_free(*api);
     api__pending_free(*api);

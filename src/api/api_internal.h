@@ -82,6 +82,7 @@ struct api__audit {
     uint32_t segment; /* that was written to when it was last tidied */
     unsigned commits; /* on the ledger lane */
     unsigned walks;   /* audit_verify.c: under way */
+    struct cx_buf scratch[2]; /* where receipts and events are written */
 };
 
 struct cx_token_cache;
@@ -187,6 +188,7 @@ extern const struct api__endpoint api__tool_log_get;
 /* audit_append.c: the index is kept up from start to stop. */
 void api__audit_start(struct cx_api *api);
 void api__audit_stop(struct cx_api *api);
+void api__audit_free(struct cx_api *api);
 bool api__audit_idle(const struct cx_api *api);
 void api__audit_index_wake(struct cx_api *api);
 

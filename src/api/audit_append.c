@@ -9,9 +9,9 @@
 
 #include <stdlib.h>
 
-#define RECEIPT_MAX_BYTES 8192
-#define INDEX_DELAY_MS 20   /* lets a slice gather */
-#define INDEX_RETRY_MS 1000 /* after a failure */
+#define SCRATCH_BYTES ((size_t)16 * 1024) /* three names, each byte of which may take six */
+#define INDEX_DELAY_MS 20                 /* lets a slice gather */
+#define INDEX_RETRY_MS 1000               /* after a failure */
 #define TIDY_FIRST_MS 1000
 #define TIDY_EVERY_MS 60000
 
@@ -24,6 +24,7 @@ struct commit {
 
 static void release_append(void *arg);
 static void tell(struct api__audit_append *a);
+static void put_member(const char *before, struct cx_str value, struct cx_buf *out);
 static void submit_commit(struct cx_api *api);
 static void commit_work(void *arg);
 static void on_committed(void *arg, enum cx_status status);
@@ -60,15 +61,30 @@ static void tell(struct api__audit_append *a)
         return;
     }
     a->told = true;
-    json_t *payload = json_object();
-    json_object_set_new(payload, "run_id", json_stringn(r->run_id.p, r->run_id.len));
+    struct cx_buf *payload = &a->api->audit.scratch[0];
+    struct cx_buf *ids = &a->api->audit.scratch[1];
+    cx_buf_clear(payload);
+    put_member("{\"run_id\":", r->run_id, payload);
     if (r->kind == CX_AUDIT_RUN) {
-        json_object_set_new(payload, "agent_name", json_stringn(r->agent.p, r->agent.len));
-        json_object_set_new(payload, "method_name", json_stringn(a->method.p, a->method.len));
+        put_member(",\"agent_name\":", r->agent, payload);
+        put_member(",\"method_name\":", a->method, payload);
     }
-    json_object_set_new(payload, "sequence", json_integer((json_int_t)r->sequence));
-    cx_events_emit(a->api->options.events, CX_EVENT_AUDIT_RECORDED, payload,
-                   api__event_ids(&r->run_id, 1), cx_exchange_correlation_id(a->x));
+    cx_buf_puts(payload, ",\"sequence\":");
+    cx_buf_put_u64(payload, r->sequence);
+    cx_buf_putc(payload, '}');
+    cx_buf_clear(ids);
+    put_member("[", r->run_id, ids);
+    cx_buf_putc(ids, ']');
+    CX_CHECK(!payload->failed && !ids->failed);
+    cx_events_emit_text(a->api->options.events, CX_EVENT_AUDIT_RECORDED,
+                        (struct cx_str){ payload->data, payload->len },
+                        (struct cx_str){ ids->data, ids->len }, cx_exchange_correlation_id(a->x));
+}
+
+static void put_member(const char *before, struct cx_str value, struct cx_buf *out)
+{
+    cx_buf_puts(out, before);
+    cx_json_write_string(value, out);
 }
 
 enum cx_step_result api__audit_append(struct cx_exchange *x)
@@ -131,10 +147,13 @@ enum cx_step_result api__audit_receipt(struct cx_exchange *x)
 {
     struct api__audit_append *a = cx_exchange_state(x);
     tell(a);
-    struct cx_buf answer;
-    cx_buf_init(&answer, RECEIPT_MAX_BYTES);
-    cx_audit_write_receipt(&a->record, &answer);
-    return cx_exchange_reply_buf(x, 200, "application/json", &answer);
+    struct cx_buf *answer = &a->api->audit.scratch[0];
+    cx_buf_clear(answer);
+    cx_audit_write_receipt(&a->record, answer);
+    CX_CHECK(!answer->failed);
+    return cx_exchange_reply_bytes(x, 200, "application/json",
+                                   (struct cx_str){ answer->data, answer->len },
+                                   (struct cx_str){ NULL, 0 });
 }
 
 /* ---- The index --------------------------------------------------------------------------------- */
@@ -145,6 +164,9 @@ static void on_indexed(void *arg, enum cx_status status);
 
 void api__audit_start(struct cx_api *api)
 {
+    for (size_t i = 0; i < CX_ARRAY_LEN(api->audit.scratch); i++) {
+        cx_buf_init(&api->audit.scratch[i], SCRATCH_BYTES);
+    }
     cx_timer_new(api->options.loop, on_index_time, api, &api->audit.timer);
     cx_timer_new(api->options.loop, on_tidy_time, api, &api->audit.tidy_timer);
     cx_timer_start(api->audit.tidy_timer, TIDY_FIRST_MS, TIDY_EVERY_MS);
@@ -200,6 +222,13 @@ void api__audit_stop(struct cx_api *api)
 {
     cx_timer_free(&api->audit.timer);
     cx_timer_free(&api->audit.tidy_timer);
+}
+
+void api__audit_free(struct cx_api *api)
+{
+    for (size_t i = 0; i < CX_ARRAY_LEN(api->audit.scratch); i++) {
+        cx_buf_free(&api->audit.scratch[i]);
+    }
 }
 
 bool api__audit_idle(const struct cx_api *api)

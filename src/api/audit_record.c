@@ -5,35 +5,44 @@
  */
 #include "api/audit.h"
 
-#include <string.h>
-
 enum member_type { STRING, ANY, BOOLEAN, REAL, ARRAY, LIST, OBJECT };
 struct member {
-    const char *name;
+    struct cx_str name;
     enum member_type type;
     bool required;
     size_t max; /* bytes of a string; 0 = the body's limit */
 };
-static const struct member members[] = {
-    { "run_id", STRING, true, CX_AUDIT_RUN_ID_MAX },
-    { "agent_name", STRING, true, CX_AUDIT_NAME_MAX },
-    { "method_name", STRING, true, CX_AUDIT_NAME_MAX },
-    { "prompt", STRING, true, 0 },
-    { "raw_output", STRING, true, 0 },
-    { "correlation_id", STRING, false, CX_AUDIT_NAME_MAX },
-    { "parsed_data", ANY, false, 0 },
-    { "parse_ok", BOOLEAN, false, 0 },
-    { "parse_strategy", STRING, false, 0 },
-    { "parse_confidence", REAL, false, 0 },
-    { "parse_error", STRING, false, 0 },
-    { "provider_name", STRING, false, 0 },
-    { "model_name", STRING, false, 0 },
-    { "latency_ms", REAL, false, 0 },
-    { "context_refs", ARRAY, false, 0 },
-    { "policy_decisions", LIST, false, 0 },
-    { "usage", OBJECT, false, 0 },
+#define NAME(literal)                                                                              \
+    {                                                                                              \
+        (literal), sizeof(literal) - 1                                                             \
+    }
+enum { RUN_ID, AGENT, METHOD, CORRELATION = 5, PARSE_OK = 7, LATENCY = 13, MEMBERS = 17 };
+static const struct member members[MEMBERS] = {
+    [RUN_ID] = { NAME("run_id"), STRING, true, CX_AUDIT_RUN_ID_MAX },
+    [AGENT] = { NAME("agent_name"), STRING, true, CX_AUDIT_NAME_MAX },
+    [METHOD] = { NAME("method_name"), STRING, true, CX_AUDIT_NAME_MAX },
+    { NAME("prompt"), STRING, true, 0 },
+    { NAME("raw_output"), STRING, true, 0 },
+    [CORRELATION] = { NAME("correlation_id"), STRING, false, CX_AUDIT_NAME_MAX },
+    { NAME("parsed_data"), ANY, false, 0 },
+    [PARSE_OK] = { NAME("parse_ok"), BOOLEAN, false, 0 },
+    { NAME("parse_strategy"), STRING, false, 0 },
+    { NAME("parse_confidence"), REAL, false, 0 },
+    { NAME("parse_error"), STRING, false, 0 },
+    { NAME("provider_name"), STRING, false, 0 },
+    { NAME("model_name"), STRING, false, 0 },
+    [LATENCY] = { NAME("latency_ms"), REAL, false, 0 },
+    { NAME("context_refs"), ARRAY, false, 0 },
+    { NAME("policy_decisions"), LIST, false, 0 },
+    { NAME("usage"), OBJECT, false, 0 },
 };
 #define IDENTIFIERS 3 /* the first ones must not be empty */
+
+struct recording {
+    struct api__audit_append append; /* first: what is shared looks at it */
+    const json_t *values[MEMBERS];   /* of the body; NULL = not there */
+    bool good;                       /* all of them, and composed */
+};
 
 static enum cx_step_result record_body(struct cx_exchange *x);
 static enum cx_step_result record_compose(struct cx_exchange *x);
@@ -46,7 +55,7 @@ static const struct cx_step record_steps[] = {
     { "append", api__audit_append, false }, /* waits: ledger lane, together with others      */
     { "reply", api__audit_receipt, false }, /* loop                                          */
 };
-API_ENDPOINT(api__audit_record, record_steps, sizeof(struct api__audit_append));
+API_ENDPOINT(api__audit_record, record_steps, sizeof(struct recording));
 
 static enum cx_step_result record_body(struct cx_exchange *x)
 {
@@ -57,59 +66,103 @@ static enum cx_status compose_work(void *arg, struct cx_err *err);
 
 static enum cx_step_result record_compose(struct cx_exchange *x)
 {
-    struct api__audit_append *a = cx_exchange_state(x);
-    if (a->body.text.len > API_INLINE_BODY_BYTES) {
-        return cx_exchange_work(x, a->api->options.cpu_lane, CX_PRIORITY_NORMAL, compose_work, a);
+    struct recording *r = cx_exchange_state(x);
+    if (r->append.body.text.len > API_INLINE_BODY_BYTES) {
+        return cx_exchange_work(x, r->append.api->options.cpu_lane, CX_PRIORITY_NORMAL,
+                                compose_work, r);
     }
     struct cx_err err = { "" };
-    const enum cx_status status = compose_work(a, &err);
+    const enum cx_status status = compose_work(r, &err);
     return status == CX_OK ? CX_STEP_NEXT : cx_exchange_fail(x, status, "%s", err.text);
 }
 
-static bool is_good(const struct member *m, const json_t *value);
+enum judgement { GOOD, MISSING, OF_ANOTHER_TYPE, TOO_LONG, EMPTY, NEGATIVE };
+static void find_members(json_t *object, const json_t *values[MEMBERS]);
+static enum judgement judge(size_t index, const json_t *value);
 
-/* Faults are left for the loop: their list is made again there, which is rare. */
+/* Faults are left for the loop: their list is made there, which is rare. */
 static enum cx_status compose_work(void *arg, struct cx_err *err)
 {
-    struct api__audit_append *a = arg;
-    struct cx_buf *out = &a->content;
-    if (!json_is_object(a->body.json)) {
+    struct recording *r = arg;
+    struct cx_buf *out = &r->append.content;
+    if (!json_is_object(r->append.body.json)) {
         return CX_OK;
     }
-    const char *before = "{";
-    for (size_t i = 0; i < CX_ARRAY_LEN(members); i++) {
-        const json_t *value = json_object_get(a->body.json, members[i].name);
-        if (value == NULL || (json_is_null(value) && members[i].type != ANY)) {
-            continue;
-        }
-        if (!is_good(&members[i], value)) {
-            cx_buf_clear(out);
+    find_members(r->append.body.json, r->values);
+    for (size_t i = 0; i < MEMBERS; i++) {
+        if (judge(i, r->values[i]) != GOOD) {
             return CX_OK;
         }
-        cx_buf_puts(out, before);
+    }
+    if (r->append.body.text.len <= out->ceiling) {
+        (void)cx_buf_reserve(out, r->append.body.text.len); /* mostly all that it takes */
+    }
+    char before = '{';
+    for (size_t i = 0; i < MEMBERS; i++) {
+        if (r->values[i] == NULL) {
+            continue;
+        }
+        cx_buf_putc(out, before);
         cx_buf_putc(out, '"');
-        cx_buf_puts(out, members[i].name);
+        cx_buf_put_str(out, members[i].name);
         cx_buf_puts(out, "\":");
-        cx_json_write(value, out);
-        before = ",";
+        cx_json_write(r->values[i], out);
+        before = ',';
     }
     cx_buf_putc(out, '}');
+    r->good = !out->failed;
     return out->failed ? cx_err_set(err, CX_TOO_LARGE, "An entry has at most %zu bytes",
                                     CX_AUDIT_ENTRY_MAX_BYTES)
                        : CX_OK;
 }
 
-static bool is_good(const struct member *m, const json_t *value)
+/* In one walk: asking the object for each name would hash each name. null is as good as nothing, but
+ * where it is a value like any other. */
+static void find_members(json_t *object, const json_t *values[MEMBERS])
 {
-    switch (m->type) {
+    for (void *at = json_object_iter(object); at != NULL; at = json_object_iter_next(object, at)) {
+        const struct cx_str name = { json_object_iter_key(at), json_object_iter_key_len(at) };
+        const json_t *value = json_object_iter_value(at);
+        for (size_t i = 0; i < MEMBERS; i++) {
+            if (cx_str_eq(name, members[i].name)) {
+                values[i] = json_is_null(value) && members[i].type != ANY ? NULL : value;
+                break;
+            }
+        }
+    }
+}
+
+static bool is_of_type(enum member_type type, const json_t *value);
+
+static enum judgement judge(size_t index, const json_t *value)
+{
+    const struct member *m = &members[index];
+    if (value == NULL) {
+        return m->required ? MISSING : GOOD;
+    }
+    if (!is_of_type(m->type, value)) {
+        return OF_ANOTHER_TYPE;
+    }
+    if (m->type == STRING) {
+        const size_t len = json_string_length(value);
+        return m->max > 0 && len > m->max        ? TOO_LONG
+               : index < IDENTIFIERS && len == 0 ? EMPTY
+                                                 : GOOD;
+    }
+    return m->type == REAL && json_number_value(value) < 0.0 ? NEGATIVE : GOOD;
+}
+
+static bool is_of_type(enum member_type type, const json_t *value)
+{
+    switch (type) {
     case STRING:
-        return json_is_string(value) && (m->max == 0 || json_string_length(value) <= m->max);
+        return json_is_string(value);
     case ANY:
         return true;
     case BOOLEAN:
         return json_is_boolean(value);
     case REAL:
-        return json_is_number(value) && json_number_value(value) >= 0.0;
+        return json_is_number(value);
     case ARRAY:
         return json_is_array(value);
     case LIST:
@@ -120,70 +173,78 @@ static bool is_good(const struct member *m, const json_t *value)
     return false;
 }
 
-static void find_fault(struct cx_reader *r, const struct member *m, size_t index);
-static struct cx_str text_of(const json_t *object, const char *name);
+static enum cx_step_result fail_faults(struct cx_exchange *x, const struct recording *r);
+static struct cx_str text_of(const json_t *value);
 
 static enum cx_step_result record_check(struct cx_exchange *x)
 {
-    struct api__audit_append *a = cx_exchange_state(x);
-    const json_t *json = a->body.json;
-    struct cx_faults faults;
-    struct cx_reader r;
-    cx_faults_init(&faults);
-    cx_reader_init(&r, json, &faults, "body");
-    for (size_t i = 0; r.object != NULL && i < CX_ARRAY_LEN(members); i++) {
-        find_fault(&r, &members[i], i);
+    struct recording *r = cx_exchange_state(x);
+    if (!r->good) {
+        return fail_faults(x, r);
     }
-    cx_reader_free(&r);
-    const enum cx_step_result checked = cx_exchange_fail_faults(x, &faults);
-    if (checked != CX_STEP_NEXT) {
-        return checked;
+    struct cx_audit_record *record = &r->append.record;
+    record->kind = CX_AUDIT_RUN;
+    record->run_id = text_of(r->values[RUN_ID]);
+    record->agent = text_of(r->values[AGENT]);
+    record->correlation = text_of(r->values[CORRELATION]);
+    r->append.method = text_of(r->values[METHOD]);
+    if (r->values[PARSE_OK] != NULL) {
+        record->parse_ok = json_is_true(r->values[PARSE_OK]) ? CX_AUDIT_YES : CX_AUDIT_NO;
     }
-    a->record.kind = CX_AUDIT_RUN;
-    a->record.run_id = text_of(json, "run_id");
-    a->record.agent = text_of(json, "agent_name");
-    a->record.correlation = text_of(json, "correlation_id");
-    a->method = text_of(json, "method_name");
-    const json_t *parse_ok = json_object_get(json, "parse_ok");
-    a->record.parse_ok = !json_is_boolean(parse_ok) ? CX_AUDIT_UNSAID
-                         : json_is_true(parse_ok)   ? CX_AUDIT_YES
-                                                    : CX_AUDIT_NO;
-    const json_t *latency = json_object_get(json, "latency_ms");
-    a->record.latency_ms = json_is_number(latency) ? json_number_value(latency) : -1.0;
+    if (r->values[LATENCY] != NULL) {
+        record->latency_ms = json_number_value(r->values[LATENCY]);
+    }
     return CX_STEP_NEXT;
 }
 
-static struct cx_str text_of(const json_t *object, const char *name)
+static struct cx_str text_of(const json_t *value)
 {
-    const json_t *value = json_object_get(object, name);
-    return json_is_string(value)
-               ? (struct cx_str){ json_string_value(value), json_string_length(value) }
-               : (struct cx_str){ NULL, 0 };
+    return value != NULL ? (struct cx_str){ json_string_value(value), json_string_length(value) }
+                         : (struct cx_str){ NULL, 0 };
 }
 
-static void find_fault(struct cx_reader *r, const struct member *m, size_t index)
+static void put_fault(struct cx_reader *reader, size_t index, const json_t *value);
+
+static enum cx_step_result fail_faults(struct cx_exchange *x, const struct recording *r)
+{
+    struct cx_faults faults;
+    struct cx_reader reader;
+    cx_faults_init(&faults);
+    cx_reader_init(&reader, r->append.body.json, &faults, "body");
+    for (size_t i = 0; reader.object != NULL && i < MEMBERS; i++) {
+        put_fault(&reader, i, r->values[i]);
+    }
+    cx_reader_free(&reader);
+    const enum cx_step_result failed = cx_exchange_fail_faults(x, &faults);
+    CX_CHECK(failed != CX_STEP_NEXT); /* the same judgement has refused it before */
+    return failed;
+}
+
+static void put_fault(struct cx_reader *reader, size_t index, const json_t *value)
 {
     static const char *const types[] = {
         [STRING] = "a string",  [ANY] = "a value",    [BOOLEAN] = "true or false",
         [REAL] = "a number",    [ARRAY] = "an array", [LIST] = "an array or an object",
         [OBJECT] = "an object",
     };
-    const json_t *value = json_object_get(r->object, m->name);
-    if (value == NULL || (json_is_null(value) && m->type != ANY)) {
-        if (m->required) {
-            cx_read_fault(r, m->name, "missing", "is required");
-        }
-    } else if (m->type == STRING && json_is_string(value)) {
-        if (m->max > 0 && json_string_length(value) > m->max) {
-            cx_read_fault(r, m->name, "length", "must be at most %zu bytes", m->max);
-        } else if (index < IDENTIFIERS && json_string_length(value) == 0) {
-            cx_read_fault(r, m->name, "length", "must not be empty");
-        }
-    } else if (m->type == REAL && json_is_number(value)) {
-        if (json_number_value(value) < 0.0) {
-            cx_read_fault(r, m->name, "range", "must not be negative");
-        }
-    } else if (!is_good(m, value)) {
-        cx_read_fault(r, m->name, "type", "must be %s", types[m->type]);
+    const struct member *m = &members[index];
+    switch (judge(index, value)) {
+    case GOOD:
+        break;
+    case MISSING:
+        cx_read_fault(reader, m->name.p, "missing", "is required");
+        break;
+    case OF_ANOTHER_TYPE:
+        cx_read_fault(reader, m->name.p, "type", "must be %s", types[m->type]);
+        break;
+    case TOO_LONG:
+        cx_read_fault(reader, m->name.p, "length", "must be at most %zu bytes", m->max);
+        break;
+    case EMPTY:
+        cx_read_fault(reader, m->name.p, "length", "must not be empty");
+        break;
+    case NEGATIVE:
+        cx_read_fault(reader, m->name.p, "range", "must not be negative");
+        break;
     }
 }

@@ -5,7 +5,6 @@
  */
 #include "cortex/events.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -34,7 +33,9 @@ struct cx_events {
     size_t bytes;
     size_t bytes_max;
     uint64_t last_sequence;
-    struct cx_buf line; /* where the next one is written */
+    struct cx_buf line; /* where the next one is written … */
+    struct cx_buf payload;
+    struct cx_buf ids; /* … of these, where they came as values */
     struct cx_subscription *head;
     struct cx_subscription *tail;
     bool telling;
@@ -44,12 +45,13 @@ struct cx_events {
     struct cx_series *ring_bytes;
 };
 
-static void write_line(struct cx_events *e, enum cx_event_type type, const json_t *payload,
-                       const json_t *resource_ids, const char *correlation_id);
+static struct cx_str text_of(struct cx_buf *out, json_t *steals);
+static void write_line(struct cx_events *e, enum cx_event_type type, struct cx_str payload,
+                       struct cx_str resource_ids, const char *correlation_id);
 static void write_members(struct cx_buf *out, enum cx_event_type type, int64_t wall_us,
-                          const json_t *payload, const json_t *resource_ids,
+                          struct cx_str payload, struct cx_str resource_ids,
                           const char *correlation_id);
-static void write_or(struct cx_buf *out, const json_t *value, const char *otherwise);
+static void put_seconds(struct cx_buf *out, int64_t wall_us);
 static void keep(struct cx_events *e, enum cx_event_type type);
 static void drop_oldest(struct cx_events *e);
 static void tell(struct cx_events *e);
@@ -78,6 +80,8 @@ void cx_events_new(const struct cx_events_options *options, struct cx_events **o
     e->bytes_max = options->ring_bytes;
     e->ring = cx_realloc_array(NULL, e->capacity, sizeof *e->ring);
     cx_buf_init(&e->line, EVENT_MAX_BYTES);
+    cx_buf_init(&e->payload, EVENT_MAX_BYTES);
+    cx_buf_init(&e->ids, EVENT_MAX_BYTES);
     for (size_t i = 0; i < CX_EVENT_TYPE_COUNT; i++) {
         char label[64];
         (void)snprintf(label, sizeof label, "type=\"%s\"", type_names[i]);
@@ -100,6 +104,8 @@ void cx_events_free(struct cx_events **at)
         drop_oldest(e);
     }
     cx_buf_free(&e->line);
+    cx_buf_free(&e->payload);
+    cx_buf_free(&e->ids);
     free(e->ring);
     free(e);
 }
@@ -107,10 +113,15 @@ void cx_events_free(struct cx_events **at)
 uint64_t cx_events_emit(struct cx_events *e, enum cx_event_type type, json_t *payload,
                         json_t *resource_ids, const char *correlation_id)
 {
+    return cx_events_emit_text(e, type, text_of(&e->payload, payload),
+                               text_of(&e->ids, resource_ids), correlation_id);
+}
+
+uint64_t cx_events_emit_text(struct cx_events *e, enum cx_event_type type, struct cx_str payload,
+                             struct cx_str resource_ids, const char *correlation_id)
+{
     CX_CHECK(!e->telling && (size_t)type < CX_EVENT_TYPE_COUNT);
     write_line(e, type, payload, resource_ids, correlation_id);
-    json_decref(payload);
-    json_decref(resource_ids);
     keep(e, type);
     cx_counter_add(e->emitted[type], 1);
     cx_gauge_set(e->ring_entries, (double)e->count);
@@ -176,9 +187,21 @@ void cx_events_unsubscribe(struct cx_events *e, struct cx_subscription **at)
     take_out(e, s);
 }
 
+/* Of a value that fits into no event only the length is one that fits into none. */
+static struct cx_str text_of(struct cx_buf *out, json_t *steals)
+{
+    if (steals == NULL) {
+        return (struct cx_str){ NULL, 0 };
+    }
+    cx_buf_clear(out);
+    cx_json_write(steals, out);
+    json_decref(steals);
+    return (struct cx_str){ out->data, out->failed ? EVENT_MAX_BYTES + 1 : out->len };
+}
+
 /* What is too large to be kept says so in place of its payload. */
-static void write_line(struct cx_events *e, enum cx_event_type type, const json_t *payload,
-                       const json_t *resource_ids, const char *correlation_id)
+static void write_line(struct cx_events *e, enum cx_event_type type, struct cx_str payload,
+                       struct cx_str resource_ids, const char *correlation_id)
 {
     const int64_t wall_us = cx_clock_wall_us();
     if (correlation_id != NULL && !cx_utf8_valid(cx_str_of(correlation_id))) {
@@ -188,27 +211,27 @@ static void write_line(struct cx_events *e, enum cx_event_type type, const json_
     if (!e->line.failed) {
         return;
     }
-    json_t *truncated = json_pack("{s:b}", "truncated", 1);
-    CX_CHECK(truncated != NULL);
+    const struct cx_str truncated = CX_STR("{\"truncated\":true}");
     write_members(&e->line, type, wall_us, truncated, resource_ids, correlation_id);
     if (e->line.failed) {
-        write_members(&e->line, type, wall_us, truncated, NULL, NULL);
+        write_members(&e->line, type, wall_us, truncated, CX_STR("[]"), NULL);
     }
-    json_decref(truncated);
     CX_CHECK(!e->line.failed);
 }
 
 static void write_members(struct cx_buf *out, enum cx_event_type type, int64_t wall_us,
-                          const json_t *payload, const json_t *resource_ids,
+                          struct cx_str payload, struct cx_str resource_ids,
                           const char *correlation_id)
 {
     cx_buf_clear(out);
-    cx_buf_printf(out, "{\"event_type\":\"%s\",\"payload\":", type_names[type]);
-    write_or(out, payload, "{}");
-    cx_buf_printf(out,
-                  ",\"timestamp\":%" PRId64 ".%06" PRId64 ",\"resource_ids\":", wall_us / 1000000,
-                  wall_us % 1000000);
-    write_or(out, resource_ids, "[]");
+    cx_buf_puts(out, "{\"event_type\":\"");
+    cx_buf_puts(out, type_names[type]);
+    cx_buf_puts(out, "\",\"payload\":");
+    cx_buf_put_str(out, payload.p != NULL ? payload : CX_STR("{}"));
+    cx_buf_puts(out, ",\"timestamp\":");
+    put_seconds(out, wall_us);
+    cx_buf_puts(out, ",\"resource_ids\":");
+    cx_buf_put_str(out, resource_ids.p != NULL ? resource_ids : CX_STR("[]"));
     cx_buf_puts(out, ",\"correlation_id\":");
     if (correlation_id != NULL) {
         cx_json_write_string(cx_str_of(correlation_id), out);
@@ -218,13 +241,15 @@ static void write_members(struct cx_buf *out, enum cx_event_type type, int64_t w
     cx_buf_putc(out, '}');
 }
 
-static void write_or(struct cx_buf *out, const json_t *value, const char *otherwise)
+static void put_seconds(struct cx_buf *out, int64_t wall_us)
 {
-    if (value != NULL) {
-        cx_json_write(value, out);
-    } else {
-        cx_buf_puts(out, otherwise);
+    char fraction[] = ".000000";
+    int64_t rest = wall_us % 1000000;
+    for (size_t i = sizeof fraction - 2; i > 0; i--, rest /= 10) {
+        fraction[i] = (char)('0' + rest % 10);
     }
+    cx_buf_put_i64(out, wall_us / 1000000);
+    cx_buf_puts(out, fraction);
 }
 
 /* The newest is kept whatever its size. */

@@ -73,6 +73,25 @@ TEST(what_is_left_out_is_empty)
     cx_events_free(&e);
 }
 
+TEST(parts_that_are_json_already_stand_as_they_are)
+{
+    struct cx_events *e = make(4, 1 << 20);
+    (void)cx_events_emit_text(e, CX_EVENT_AUDIT_RECORDED, CX_STR("{\"n\":1}"), CX_STR("[\"r\"]"),
+                              "c");
+    struct cx_event event;
+    REQUIRE(cx_events_get(e, 1, &event));
+    EXPECT(strstr(event.json.p, "\"payload\":{\"n\":1},\"timestamp\":") != NULL);
+    EXPECT(strstr(event.json.p, "\"resource_ids\":[\"r\"],\"correlation_id\":\"c\"}") != NULL);
+    static char large[70001];
+    memset(large, '1', 70000);
+    (void)cx_events_emit_text(e, CX_EVENT_AUDIT_RECORDED, cx_str_of(large), CX_STR("[\"r\"]"),
+                              NULL);
+    REQUIRE(cx_events_get(e, 2, &event));
+    EXPECT(strstr(event.json.p, "\"payload\":{\"truncated\":true},") != NULL);
+    EXPECT(strstr(event.json.p, "\"resource_ids\":[\"r\"],") != NULL);
+    cx_events_free(&e);
+}
+
 TEST(every_type_has_its_name)
 {
     static const char *const names[] = {
