@@ -104,7 +104,6 @@ enum cx_status cx_audit_tidy(struct cx_audit *audit, bool *more, struct cx_err *
 /* ---- Look up ----------------------------------------------------------------------------------- */
 struct cx_audit_figures {
     uint64_t size; /* entries of every kind */
-    uint64_t runs;
     uint8_t head[CX_SHA256_BYTES];
     uint32_t segment;
     size_t unindexed;

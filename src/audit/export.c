@@ -25,9 +25,9 @@ enum cx_status cx_audit_export_some(struct cx_audit *a, struct cx_audit_export *
                                     struct cx_buf *out, bool *more, struct cx_err *err)
 {
     if (e->end == 0) {
-        audit__lock(a);
-        e->end = a->shown_size;
-        audit__unlock(a);
+        struct cx_audit_figures figures;
+        cx_audit_figures(a, &figures);
+        e->end = figures.size;
     }
     struct cx_db *db = cx_store_reader(a->options.store);
     struct audit__found found[PIECE_RUNS];

@@ -29,35 +29,22 @@ static uint64_t spread(int64_t run_hash)
     return ((uint64_t)run_hash >> 20) * UINT64_C(0x9e3779b97f4a7c15);
 }
 
-static void add(struct audit__filter *f, int64_t run_hash)
+static bool add(struct audit__filter *f, int64_t run_hash)
 {
     uint64_t *block = block_of(f, run_hash);
     uint64_t bits = spread(run_hash);
+    bool all = true;
     for (int i = 0; i < PROBES; i++, bits >>= 9) {
-        block[(bits & 511) / 64] |= UINT64_C(1) << (bits & 63);
+        const uint64_t bit = UINT64_C(1) << (bits & 63);
+        all = all && (block[(bits & 511) / 64] & bit) != 0;
+        block[(bits & 511) / 64] |= bit;
     }
+    return all;
 }
 
-void audit__filter_add(struct cx_audit *a, int64_t run_hash)
+bool audit__filter_may_know(struct cx_audit *a, int64_t run_hash)
 {
-    if (a->filter != NULL) {
-        add(a->filter, run_hash);
-    }
-}
-
-bool audit__filter_may_know(const struct cx_audit *a, int64_t run_hash)
-{
-    if (a->filter == NULL) {
-        return true;
-    }
-    const uint64_t *block = block_of(a->filter, run_hash);
-    uint64_t bits = spread(run_hash);
-    for (int i = 0; i < PROBES; i++, bits >>= 9) {
-        if ((block[(bits & 511) / 64] >> (bits & 63) & 1) == 0) {
-            return false;
-        }
-    }
-    return true;
+    return a->filter == NULL || add(a->filter, run_hash);
 }
 
 enum cx_status audit__filter_make(struct cx_audit *a, struct cx_db *db, struct cx_err *err)
@@ -78,7 +65,7 @@ enum cx_status audit__filter_make(struct cx_audit *a, struct cx_db *db, struct c
     for (bool row = true; status == CX_OK && row;) {
         status = cx_stmt_step(stmt, &row, err);
         if (status == CX_OK && row) {
-            add(f, cx_stmt_int(stmt, 0));
+            (void)add(f, cx_stmt_int(stmt, 0));
         }
     }
     if (status != CX_OK) {

@@ -10,7 +10,7 @@
 
 #include "cortex/json.h"
 
-#define SLICE_ROWS 1024
+#define SLICE_ROWS 4096
 #define SLICE_NS UINT64_C(15000000)
 #define SLICE_AGENTS 32
 
@@ -171,12 +171,15 @@ static enum cx_status end_slice(struct slice *s)
 
 static enum cx_status index_recent(struct cx_audit *a, bool *more, struct cx_err *err)
 {
+    const struct audit__recent *rows[SLICE_ROWS];
+    size_t count = 0;
     audit__lock(a);
-    const struct audit__recent *first = a->first_recent;
-    size_t count = a->recent_count < SLICE_ROWS ? a->recent_count : SLICE_ROWS;
-    const size_t all = a->recent_count;
+    const struct audit__recent *r = a->first_recent;
+    for (; r != NULL && count < SLICE_ROWS; r = r->next) {
+        rows[count++] = r;
+    }
     audit__unlock(a);
-    *more = false;
+    *more = r != NULL;
     if (count == 0) {
         return CX_OK;
     }
@@ -185,19 +188,11 @@ static enum cx_status index_recent(struct cx_audit *a, bool *more, struct cx_err
     if (status != CX_OK) {
         return status;
     }
-    /* Only we take entries away, others only add: count of them stand still. */
+    /* Only we take entries away: these stand still. */
     const uint64_t until = cx_clock_mono_ns() + SLICE_NS;
     size_t done = 0;
-    for (const struct audit__recent *r = first; done < count && s.status == CX_OK; done++) {
-        if (done % 64 == 63 && cx_clock_mono_ns() > until) {
-            break;
-        }
-        add_row(&s, r);
-        if (done + 1 < count) {
-            audit__lock(a); /* the last one's link may be set meanwhile */
-            r = r->next;
-            audit__unlock(a);
-        }
+    while (done < count && s.status == CX_OK && (done % 64 != 63 || cx_clock_mono_ns() < until)) {
+        add_row(&s, rows[done++]);
     }
     const uint64_t last = s.last;
     status = end_slice(&s);
@@ -210,7 +205,7 @@ static enum cx_status index_recent(struct cx_audit *a, bool *more, struct cx_err
         audit__recent_drop_first(a);
     }
     audit__unlock(a);
-    *more = all > done;
+    *more = *more || done < count;
     return CX_OK;
 }
 
@@ -220,8 +215,9 @@ static enum cx_status forget_removed(struct cx_audit *a, bool *more, struct cx_e
 {
     audit__lock(a);
     const uint64_t removed_to = a->removed_to;
+    const uint64_t forgotten_to = a->forgotten_to;
     audit__unlock(a);
-    if (removed_to == 0) {
+    if (removed_to <= forgotten_to) {
         return CX_OK;
     }
     struct cx_db *db = cx_store_writer(a->options.store);
@@ -240,7 +236,7 @@ static enum cx_status forget_removed(struct cx_audit *a, bool *more, struct cx_e
         *more = cx_db_changes(db) == SLICE_ROWS;
         if (!*more) {
             audit__lock(a);
-            a->removed_to = a->removed_to == removed_to ? 0 : a->removed_to;
+            a->forgotten_to = removed_to;
             audit__unlock(a);
         }
     }
@@ -444,20 +440,22 @@ static enum cx_status load_agents(struct cx_audit *a, struct cx_db *db, struct c
 }
 
 enum cx_status audit__index_find(struct cx_db *db, int64_t run_hash, struct cx_str run_id,
-                                 enum cx_audit_kind kind, struct audit__found *out,
+                                 enum cx_audit_kind kind, uint64_t after, struct audit__found *out,
                                  struct cx_err *err)
 {
     struct cx_stmt *stmt = NULL;
-    enum cx_status status = cx_db_prepare(
-        db,
-        "SELECT sequence, recorded_us, segment, offset, bytes FROM audit_entries"
-        " WHERE run_hash = ?1 AND kind = ?2 AND run_id = ?3 ORDER BY sequence LIMIT 1",
-        &stmt, err);
+    enum cx_status status =
+        cx_db_prepare(db,
+                      "SELECT sequence, recorded_us, segment, offset, bytes FROM audit_entries"
+                      " WHERE run_hash = ?1 AND kind = ?2 AND run_id = ?3 AND sequence > ?4"
+                      " ORDER BY sequence LIMIT 1",
+                      &stmt, err);
     bool row = false;
     if (status == CX_OK) {
         cx_stmt_bind_int(stmt, 1, run_hash);
         cx_stmt_bind_int(stmt, 2, kind);
         cx_stmt_bind_text(stmt, 3, run_id);
+        cx_stmt_bind_int(stmt, 4, (int64_t)after);
         status = cx_stmt_step(stmt, &row, err);
     }
     if (status != CX_OK) {

@@ -3,7 +3,7 @@
  * Opening a ledger: making it, or checking its tail against the signed checkpoint and cutting off what
  * nobody was told of. Start-up; blocking.
  */
-#include "audit/ledger.h"
+#include "audit/group.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,6 +13,8 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#define BUCKETS_MAX ((size_t)1 << 17) /* a table that stays in the cache; chains are short enough */
 
 static void find_series(struct cx_audit *a);
 static enum cx_status open_tail(struct cx_audit *a, struct cx_err *err);
@@ -26,15 +28,18 @@ enum cx_status cx_audit_open(const struct cx_audit_options *options, struct cx_a
     a->options.data_dir = cx_strdup(options->data_dir);
     a->files = options->files != NULL ? options->files : &audit__system_files;
     a->segment_fd = a->checkpoint_fd = a->dir = -1;
+    CX_CHECK(pthread_mutex_init(&a->queue_lock, NULL) == 0);
     CX_CHECK(pthread_mutex_init(&a->lock, NULL) == 0);
     pthread_condattr_t monotonic;
     CX_CHECK(pthread_condattr_init(&monotonic) == 0);
     CX_CHECK(pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC) == 0);
     CX_CHECK(pthread_cond_init(&a->gathered, &monotonic) == 0);
     (void)pthread_condattr_destroy(&monotonic);
+    a->group = cx_alloc(sizeof *a->group);
     cx_buf_init(&a->lines, AUDIT__GROUP_BYTES_MAX + 2 * AUDIT__LINE_MAX_BYTES);
     cx_buf_init(&a->entry, AUDIT__LINE_MAX_BYTES);
-    for (a->bucket_count = 1024; a->bucket_count < options->unindexed_max;) {
+    for (a->bucket_count = 1024;
+         a->bucket_count < options->unindexed_max && a->bucket_count < BUCKETS_MAX;) {
         a->bucket_count *= 2;
     }
     a->buckets = (struct audit__recent **)cx_realloc_array(NULL, a->bucket_count,
@@ -81,10 +86,12 @@ void cx_audit_close(struct cx_audit **at)
             (void)close(fds[i]);
         }
     }
+    free(a->group);
     cx_buf_free(&a->lines);
     cx_buf_free(&a->entry);
     (void)pthread_cond_destroy(&a->gathered);
     (void)pthread_mutex_destroy(&a->lock);
+    (void)pthread_mutex_destroy(&a->queue_lock);
     free((void *)a->buckets);
     free((char *)a->options.data_dir);
     free(a);
@@ -385,6 +392,7 @@ static enum cx_status take_over(struct cx_audit *a, const struct audit__folder *
     memcpy(a->shown_head, a->checkpoint.head, sizeof a->shown_head);
     a->segment = a->shown_segment = last->number;
     a->last_us = tail->last_us;
+    a->removed_to = folder->has_stub ? folder->stub.end.size : 0;
     a->segment_began_us = cx_clock_wall_us();
     cx_gauge_set(a->entries_gauge, (double)a->size);
     cx_gauge_set(a->segment_gauge, (double)a->segment);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * Inside the audit room: a ledger that is open. What belongs to the ledger lane needs no lock; the
- * rest stands under one, which is only ever held for moments.
+ * rest stands under one of two, which are never held together.
  */
 #ifndef CORTEX_AUDIT_LEDGER_H
 #define CORTEX_AUDIT_LEDGER_H
@@ -45,6 +45,7 @@ struct audit__recent {
     uint8_t hash[CX_SHA256_BYTES];
     struct audit__recent *next;           /* by sequence */
     struct audit__recent *next_in_bucket; /* newest first */
+    struct audit__recent_block *block;    /* in which it lies */
 };
 struct audit__agent {
     struct audit__agent *next;
@@ -59,6 +60,8 @@ struct audit__totals {
     uint64_t timed;
     double latency_ms; /* sum over timed */
 };
+
+struct audit__group;
 
 struct cx_audit {
     struct cx_audit_options options;
@@ -81,6 +84,7 @@ struct cx_audit {
     unsigned slot;                /* that holds it */
     uint64_t commit_ns;           /* what a group takes, smoothed */
     struct audit__filter *filter; /* NULL = every run may be known */
+    struct audit__group *group;   /* the one under way */
     struct cx_buf lines;
     struct cx_buf entry;
 
@@ -91,7 +95,9 @@ struct cx_audit {
     /* The index's: whoever has the store's writer. */
     struct audit__catch_up *catch_up;
 
-    pthread_mutex_t lock; /* guards what follows */
+    /* What the loop comes for stands under a lock of its own, which nobody holds for longer than it
+     * takes to write it down. */
+    pthread_mutex_t queue_lock; /* guards what follows */
     struct cx_audit_record *first_waiting;
     struct cx_audit_record *last_waiting;
     size_t waiting_count;
@@ -104,11 +110,14 @@ struct cx_audit {
     uint64_t shown_size;
     uint8_t shown_head[CX_SHA256_BYTES];
     uint32_t shown_segment;
+
+    pthread_mutex_t lock; /* guards what follows */
     uint64_t indexed_to;
-    uint64_t removed_to; /* by retention; the index is to forget them */
+    uint64_t removed_to;   /* by retention … */
+    uint64_t forgotten_to; /* … and as far from the index */
     struct audit__recent *first_recent;
     struct audit__recent *last_recent;
-    size_t recent_count;
+    _Atomic size_t recent_count; /* which may be read without it */
     struct audit__recent **buckets;
     size_t bucket_count; /* a power of two */
     struct audit__totals totals;
@@ -140,6 +149,15 @@ static inline void audit__unlock(struct cx_audit *a)
     CX_CHECK(pthread_mutex_unlock(&a->lock) == 0);
 }
 
+static inline void audit__lock_queue(struct cx_audit *a)
+{
+    CX_CHECK(pthread_mutex_lock(&a->queue_lock) == 0);
+}
+static inline void audit__unlock_queue(struct cx_audit *a)
+{
+    CX_CHECK(pthread_mutex_unlock(&a->queue_lock) == 0);
+}
+
 /* ledger.c */
 int audit__open_folder(const char *data_dir, bool make, struct cx_err *err); /* -1 */
 /* Makes what a ledger begins with. CX_OK, CX_STORAGE_FULL, CX_IO_ERROR. */
@@ -153,11 +171,19 @@ enum cx_status audit__make_segment(const struct cx_audit_files *files, int dir, 
 void audit__fail(struct cx_audit *a, const char *what, enum cx_status status);
 int audit__sync(struct cx_audit *a, int fd);
 
-/* recent.c; under the lock */
+/* queue.c */
+/* Whether records are taken, and if not, why. */
+enum cx_status audit__takes_records(struct cx_audit *a, struct cx_err *err) CX_MUST_CHECK;
+/* Takes what waits, up to a group, having waited a moment for company. *more: some still wait. */
+struct cx_audit_record *audit__take_group(struct cx_audit *a, bool *more);
+/* A group is done: who was in it, or has come meanwhile, is expected back. */
+void audit__note_crowd(struct cx_audit *a);
+
+/* recent.c; under the lock, but for making them */
 int64_t audit__run_hash(struct cx_str run_id);
-struct audit__recent *audit__recent_new(const struct cx_audit_record *record,
-                                        const struct audit__place *place);
-void audit__recent_add(struct cx_audit *a, struct audit__recent *recent); /* takes over */
+/* Those of a group, chained, without being in the ledger's list; their memory is one block. */
+struct audit__recent *audit__recent_make(const struct audit__group *g);
+void audit__recent_add(struct cx_audit *a, struct audit__recent *chain); /* takes over */
 /* The first (a run) or the newest of that kind; NULL. */
 const struct audit__recent *audit__recent_find(const struct cx_audit *a, int64_t run_hash,
                                                struct cx_str run_id, enum cx_audit_kind kind);
@@ -170,21 +196,21 @@ void audit__agents_free(struct cx_audit *a);
 /* filter.c: made before cx_audit_indexed is true, then the ledger lane's. */
 enum cx_status audit__filter_make(struct cx_audit *a, struct cx_db *db,
                                   struct cx_err *err) CX_MUST_CHECK;
-void audit__filter_add(struct cx_audit *a, int64_t run_hash);
-bool audit__filter_may_know(const struct cx_audit *a, int64_t run_hash); /* false: it is new */
+/* False: it was new, and is known from now on. */
+bool audit__filter_may_know(struct cx_audit *a, int64_t run_hash);
 void audit__filter_free(struct cx_audit *a);
 
 /* index.c */
 /* What the index knows: how far it reaches, and the figures up to there. */
 enum cx_status audit__index_load(struct cx_audit *a, struct cx_err *err) CX_MUST_CHECK;
-/* The place of the first entry of that kind. CX_NOT_FOUND. */
+/* The place of the first entry of that kind behind a sequence. CX_NOT_FOUND. */
 struct audit__found {
     uint64_t sequence;
     int64_t recorded_us;
     struct audit__place place;
 };
 enum cx_status audit__index_find(struct cx_db *db, int64_t run_hash, struct cx_str run_id,
-                                 enum cx_audit_kind kind, struct audit__found *out,
+                                 enum cx_audit_kind kind, uint64_t after, struct audit__found *out,
                                  struct cx_err *err) CX_MUST_CHECK;
 enum cx_status audit__index_clear(struct cx_db *db, struct cx_err *err) CX_MUST_CHECK;
 void audit__catch_up_free(struct cx_audit *a);
@@ -192,7 +218,12 @@ void audit__catch_up_free(struct cx_audit *a);
 /* tidy.c */
 void audit__tidy_free(struct cx_audit *a);
 
-/* query.c: one line, read and judged. CX_NOT_FOUND where it is no longer there. */
+/* query.c */
+/* Where a run stands, whether in memory or in the index; not where retention has removed it. CX_NOT_FOUND. */
+enum cx_status audit__find_run(struct cx_audit *a, struct cx_db *db, int64_t run_hash,
+                               struct cx_str run_id, struct audit__found *found, bool *in_memory,
+                               struct cx_err *err) CX_MUST_CHECK;
+/* One line, read and judged. CX_NOT_FOUND where it is no longer there. */
 enum cx_status audit__read_line(const struct cx_audit *a, const struct audit__place *place,
                                 struct cx_buf *buf, struct audit__line *line,
                                 struct audit__entry *entry, struct cx_err *err) CX_MUST_CHECK;

@@ -64,27 +64,33 @@ void cx_audit_write_receipt(const struct cx_audit_record *r, struct cx_buf *out)
     char name[AUDIT__SEGMENT_NAME_BYTES];
     cx_buf_puts(out, "{\"run_id\":");
     cx_json_write_string(r->run_id, out);
-    cx_buf_printf(out, ",\"recorded_at\":\"%s\",\"ledger_path\":\"" CX_AUDIT_FOLDER "/%s\"",
-                  cx_time_format(r->recorded_us, time),
-                  audit__segment_name(r->segment, false, name));
-    cx_buf_printf(out, ",\"sequence\":%" PRIu64 ",\"hash\":\"%s\",\"checkpoint\":%s}", r->sequence,
-                  cx_hex(r->hash, sizeof r->hash, text), r->checkpoint);
+    cx_buf_puts(out, ",\"recorded_at\":\"");
+    cx_buf_puts(out, cx_time_format(r->recorded_us, time));
+    cx_buf_puts(out, "\",\"ledger_path\":\"" CX_AUDIT_FOLDER "/");
+    cx_buf_puts(out, audit__segment_name(r->segment, false, name));
+    cx_buf_puts(out, "\",\"sequence\":");
+    cx_buf_put_u64(out, r->sequence);
+    cx_buf_puts(out, ",\"hash\":\"");
+    cx_buf_puts(out, cx_hex(r->hash, sizeof r->hash, text));
+    cx_buf_puts(out, "\",\"checkpoint\":");
+    cx_buf_puts(out, r->checkpoint);
+    cx_buf_putc(out, '}');
 }
 
 void cx_audit_figures(struct cx_audit *a, struct cx_audit_figures *out)
 {
-    audit__lock(a);
-    *out = (struct cx_audit_figures){ .size = a->shown_size,
-                                      .runs = a->totals.runs,
-                                      .segment = a->shown_segment,
-                                      .unindexed = a->recent_count };
+    audit__lock_queue(a);
+    *out = (struct cx_audit_figures){ .size = a->shown_size, .segment = a->shown_segment };
     memcpy(out->head, a->shown_head, sizeof out->head);
-    audit__unlock(a);
+    audit__unlock_queue(a);
+    out->unindexed = atomic_load(&a->recent_count);
 }
 
 void cx_audit_stats(struct cx_audit *a, struct cx_buf *out)
 {
     char text[CX_SHA256_HEX_BYTES];
+    struct cx_audit_figures figures;
+    cx_audit_figures(a, &figures);
     audit__lock(a);
     const struct audit__totals t = a->totals;
     cx_buf_printf(out, "{\"total_entries\":%" PRIu64 ",\"agents\":{", t.runs);
@@ -104,10 +110,13 @@ void cx_audit_stats(struct cx_audit *a, struct cx_buf *out)
     cx_buf_printf(out,
                   ",\"ledger_entries\":%" PRIu64 ",\"head\":\"%s\",\"segment\":%" PRIu32
                   ",\"unindexed\":%zu}",
-                  a->shown_size, cx_hex(a->shown_head, sizeof a->shown_head, text),
-                  a->shown_segment, a->recent_count);
+                  figures.size, cx_hex(figures.head, sizeof figures.head, text), figures.segment,
+                  figures.unindexed);
     audit__unlock(a);
 }
+
+static enum cx_status find_place(struct cx_audit *a, struct cx_db *db, struct cx_str run_id,
+                                 struct audit__found *found, struct cx_err *err);
 
 /* ---- One run ----------------------------------------------------------------------------------- */
 
@@ -120,7 +129,7 @@ enum cx_status cx_audit_find(struct cx_audit *a, struct cx_str run_id, struct cx
     struct audit__entry entry;
     struct cx_buf text;
     cx_buf_init(&text, AUDIT__LINE_MAX_BYTES);
-    enum cx_status status = audit__find_place(a, db, run_id, &found, err);
+    enum cx_status status = find_place(a, db, run_id, &found, err);
     if (status == CX_OK) {
         status = audit__read_line(a, &found.place, &text, &line, &entry, err);
     }
@@ -143,10 +152,10 @@ enum cx_status cx_audit_find(struct cx_audit *a, struct cx_str run_id, struct cx
     return status;
 }
 
-enum cx_status audit__find_place(struct cx_audit *a, struct cx_db *db, struct cx_str run_id,
-                                 struct audit__found *found, struct cx_err *err)
+enum cx_status audit__find_run(struct cx_audit *a, struct cx_db *db, int64_t run_hash,
+                               struct cx_str run_id, struct audit__found *found, bool *in_memory,
+                               struct cx_err *err)
 {
-    const int64_t run_hash = audit__run_hash(run_id);
     audit__lock(a);
     const struct audit__recent *recent = audit__recent_find(a, run_hash, run_id, CX_AUDIT_RUN);
     if (recent != NULL) {
@@ -154,9 +163,19 @@ enum cx_status audit__find_place(struct cx_audit *a, struct cx_db *db, struct cx
                                         .recorded_us = recent->recorded_us,
                                         .place = recent->place };
     }
+    const uint64_t removed_to = a->removed_to;
     audit__unlock(a);
-    return recent != NULL ? CX_OK
-                          : audit__index_find(db, run_hash, run_id, CX_AUDIT_RUN, found, err);
+    *in_memory = recent != NULL;
+    return *in_memory
+               ? CX_OK
+               : audit__index_find(db, run_hash, run_id, CX_AUDIT_RUN, removed_to, found, err);
+}
+
+static enum cx_status find_place(struct cx_audit *a, struct cx_db *db, struct cx_str run_id,
+                                 struct audit__found *found, struct cx_err *err)
+{
+    bool in_memory = false;
+    return audit__find_run(a, db, audit__run_hash(run_id), run_id, found, &in_memory, err);
 }
 
 enum cx_status audit__put_labels(struct cx_audit *a, const struct audit__found *found, size_t count,
@@ -246,7 +265,7 @@ enum cx_status cx_audit_locate(struct cx_audit *a, struct cx_str run_id, uint64_
     struct audit__entry entry;
     struct cx_buf text;
     cx_buf_init(&text, AUDIT__LINE_MAX_BYTES);
-    enum cx_status status = audit__find_place(a, db, run_id, &found, err);
+    enum cx_status status = find_place(a, db, run_id, &found, err);
     if (status == CX_OK) {
         status = audit__read_line(a, &found.place, &text, &line, &entry, err);
     }

@@ -12,8 +12,6 @@
 /* A run's or a label's members, and where it stands in the chain: without its closing brace. */
 void audit__put_entry(const struct audit__line *line, const struct audit__entry *entry,
                       struct cx_buf *out);
-enum cx_status audit__find_place(struct cx_audit *a, struct cx_db *db, struct cx_str run_id,
-                                 struct audit__found *found, struct cx_err *err) CX_MUST_CHECK;
 /* Oldest first; found has room for AUDIT__LABELS_MAX. */
 enum cx_status audit__find_labels(struct cx_audit *a, struct cx_db *db, struct cx_str run_id,
                                   struct audit__found *found, size_t *count,

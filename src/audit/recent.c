@@ -3,8 +3,9 @@
  * What is written and not yet in the index, found by run, and the running figures. Under the ledger's
  * lock.
  */
-#include "audit/ledger.h"
+#include "audit/group.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,20 +20,58 @@ int64_t audit__run_hash(struct cx_str run_id)
     return (int64_t)value;
 }
 
-struct audit__recent *audit__recent_new(const struct cx_audit_record *record,
-                                        const struct audit__place *place)
+/* What a group has made is freed together, when the last of it has come into the index. */
+struct audit__recent_block {
+    size_t live;
+};
+
+static size_t recent_bytes(const struct cx_audit_record *r)
 {
-    const size_t len = record->run_id.len + record->agent.len + record->correlation.len;
-    struct audit__recent *r = cx_alloc(sizeof *r + len + 1);
-    char *at = (char *)(r + 1);
-    r->sequence = record->sequence;
-    r->run_hash = audit__run_hash(record->run_id);
-    r->recorded_us = record->recorded_us;
-    r->kind = record->kind;
-    r->parse_ok = record->parse_ok;
-    r->latency_ms = record->latency_ms;
-    r->place = *place;
+    const size_t bytes =
+        sizeof(struct audit__recent) + r->run_id.len + r->agent.len + r->correlation.len;
+    const size_t step = _Alignof(max_align_t);
+    return (bytes + step - 1) / step * step;
+}
+
+static struct audit__recent *recent_at(char *at, const struct audit__fresh *fresh);
+
+struct audit__recent *audit__recent_make(const struct audit__group *g)
+{
+    const size_t step = _Alignof(max_align_t);
+    size_t bytes = (sizeof(struct audit__recent_block) + step - 1) / step * step;
+    const size_t first_at = bytes;
+    for (size_t i = 0; i < g->fresh_count; i++) {
+        bytes += recent_bytes(g->fresh[i].record);
+    }
+    char *memory = cx_realloc_array(NULL, bytes, 1);
+    struct audit__recent_block *block = (struct audit__recent_block *)(void *)memory;
+    struct audit__recent *first = NULL;
+    struct audit__recent **end = &first;
+    block->live = g->fresh_count;
+    char *at = memory + first_at;
+    for (size_t i = 0; i < g->fresh_count; i++) {
+        struct audit__recent *r = recent_at(at, &g->fresh[i]);
+        r->block = block;
+        *end = r;
+        end = &r->next;
+        at += recent_bytes(g->fresh[i].record);
+    }
+    return first;
+}
+
+static struct audit__recent *recent_at(char *at, const struct audit__fresh *fresh)
+{
+    const struct cx_audit_record *record = fresh->record;
+    struct audit__recent *r = (struct audit__recent *)(void *)at;
+    *r = (struct audit__recent){ .sequence = record->sequence,
+                                 .run_hash = fresh->run_hash,
+                                 .recorded_us = record->recorded_us,
+                                 .kind = record->kind,
+                                 .parse_ok = record->parse_ok,
+                                 .latency_ms = record->latency_ms,
+                                 .place = fresh->place };
     memcpy(r->hash, record->hash, sizeof r->hash);
+    at = (char *)(r + 1);
     const struct cx_str *const from[] = { &record->run_id, &record->agent, &record->correlation };
     struct cx_str *const to[] = { &r->run_id, &r->agent, &r->correlation };
     for (size_t i = 0; i < CX_ARRAY_LEN(from); i++) {
@@ -50,19 +89,20 @@ static struct audit__recent **bucket_of(const struct cx_audit *a, int64_t run_ha
     return &a->buckets[(uint64_t)run_hash & (a->bucket_count - 1)];
 }
 
-void audit__recent_add(struct cx_audit *a, struct audit__recent *recent)
+void audit__recent_add(struct cx_audit *a, struct audit__recent *chain)
 {
-    struct audit__recent **bucket = bucket_of(a, recent->run_hash);
-    recent->next_in_bucket = *bucket;
-    *bucket = recent;
-    recent->next = NULL;
     if (a->last_recent != NULL) {
-        a->last_recent->next = recent;
+        a->last_recent->next = chain;
     } else {
-        a->first_recent = recent;
+        a->first_recent = chain;
     }
-    a->last_recent = recent;
-    a->recent_count++;
+    for (struct audit__recent *r = chain; r != NULL; r = r->next) {
+        struct audit__recent **bucket = bucket_of(a, r->run_hash);
+        r->next_in_bucket = *bucket;
+        *bucket = r;
+        a->last_recent = r;
+        a->recent_count++;
+    }
     cx_gauge_set(a->unindexed_gauge, (double)a->recent_count);
 }
 
@@ -92,7 +132,9 @@ void audit__recent_drop_first(struct cx_audit *a)
     }
     a->recent_count--;
     cx_gauge_set(a->unindexed_gauge, (double)a->recent_count);
-    free(r);
+    if (--r->block->live == 0) {
+        free(r->block);
+    }
 }
 
 /* ---- Figures ----------------------------------------------------------------------------------- */

@@ -72,9 +72,9 @@ static void count_segments(struct cx_audit *a, const struct audit__folder *folde
 
 static enum cx_status begin(struct cx_audit *a, bool *more, struct cx_err *err)
 {
-    audit__lock(a);
-    const uint32_t active = a->shown_segment;
-    audit__unlock(a);
+    struct cx_audit_figures figures;
+    cx_audit_figures(a, &figures);
+    const uint32_t active = figures.segment;
     struct audit__findings *findings = cx_alloc(sizeof *findings);
     struct audit__folder folder;
     const int dir = audit__open_folder(a->options.data_dir, false, err);
