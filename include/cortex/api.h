@@ -47,6 +47,7 @@ struct cx_api_options {
     size_t event_followers;   /* streams and long polls at once */
     size_t token_cache_bytes; /* of token counts */
     unsigned deadline_ms;
+    uint64_t lag_degraded_ms;   /* the loop is not well when it came so late */
     uint64_t purge_interval_ms; /* how long what was deleted may stay in the files */
     size_t ingests_max;         /* of NDJSON, at once */
 };

@@ -10,7 +10,6 @@
 
 #define CHECK_EVERY_MS 5000
 #define RENDER_EVERY_MS 100 /* a probe storm costs one rendering of the body in this time */
-#define LAG_DEGRADED_MS 100.0
 #define METRICS_MAX_BYTES ((size_t)4 << 20)
 
 static enum cx_step_result healthz_reply(struct cx_exchange *x);
@@ -102,7 +101,7 @@ static bool database_well(const struct cx_api *api)
 
 static bool loop_well(const struct cx_api *api)
 {
-    return cx_loop_lag_ms(api->options.loop) < LAG_DEGRADED_MS;
+    return cx_loop_lag_ms(api->options.loop) < (double)api->options.lag_degraded_ms;
 }
 
 static enum cx_circuit embedding_circuit(const struct cx_api *api)

@@ -295,6 +295,7 @@ static enum cx_status make_api(struct app *app, struct cx_err *err)
         .event_followers = c->events_followers,
         .token_cache_bytes = c->context_count_cache_bytes,
         .deadline_ms = c->http_deadline_ms,
+        .lag_degraded_ms = c->server_lag_degraded_ms,
     };
     const enum cx_status status = cx_api_new(&options, &app->api, err);
     if (status == CX_OK) {

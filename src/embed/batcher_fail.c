@@ -20,7 +20,8 @@ static size_t end_latecomers(struct embed__batch *batch, uint64_t due_ms,
 static void split(struct embed__batch *batch, const struct cx_embed_result *result);
 static void split_off(struct embed__batch *batch, size_t first, size_t count);
 static void refuse(struct embed__batch *batch, const char *reason);
-static void give_up(struct embed__batch *batch, enum cx_status status, const char *text);
+static void give_up(struct embed__batch *batch, enum cx_status status, uint64_t retry_after_ms,
+                    const char *text);
 
 void embed__batch_failed(struct embed__batch *batch, const struct cx_embed_result *result)
 {
@@ -44,7 +45,7 @@ void embed__batch_failed(struct embed__batch *batch, const struct cx_embed_resul
     if (is_weather(result->status) || result->status == CX_EMBEDDING_RATE_LIMITED) {
         retry(batch, result);
     } else {
-        give_up(batch, result->status, result->err.text);
+        give_up(batch, result->status, result->retry_after_ms, result->err.text);
     }
 }
 
@@ -82,7 +83,7 @@ static void retry(struct embed__batch *batch, const struct cx_embed_result *resu
     const uint64_t now = embed__batcher_now_ms(b);
     batch->attempts++;
     if (batch->attempts >= b->options.attempts_max || b->breaker.state == CX_CIRCUIT_OPEN) {
-        give_up(batch, result->status, result->err.text);
+        give_up(batch, result->status, result->retry_after_ms, result->err.text);
         return;
     }
     const uint64_t backoff_ms = cx_backoff_ms(&b->random, batch->attempts - 1,
@@ -98,7 +99,7 @@ static void retry(struct embed__batch *batch, const struct cx_embed_result *resu
     }
     if (!cx_retry_budget_take(&b->budget, now)) {
         cx_counter_add(b->retries_denied, 1);
-        give_up(batch, result->status, result->err.text);
+        give_up(batch, result->status, result->retry_after_ms, result->err.text);
         return;
     }
     cx_counter_add(b->retries_made, 1);
@@ -151,7 +152,7 @@ static void split(struct embed__batch *batch, const struct cx_embed_result *resu
                          "the embedding service refused so many texts that not each of them was "
                          "tried by itself: %s",
                          reason);
-        give_up(batch, CX_INVALID, err.text);
+        give_up(batch, CX_INVALID, 0, err.text);
         return;
     }
     batch->split->calls_left -= 2;
@@ -200,14 +201,16 @@ static void refuse(struct embed__batch *batch, const char *reason)
 
 /* ---- Giving up ---- */
 
-static void give_up(struct embed__batch *batch, enum cx_status status, const char *text)
+static void give_up(struct embed__batch *batch, enum cx_status status, uint64_t retry_after_ms,
+                    const char *text)
 {
     struct embed__batcher *b = batch->batcher;
     batch->held = true;
     for (size_t i = 0; i < batch->count; i++) {
         while (batch->texts[i]->waiters != NULL) {
-            embed__caller_end(b, batch->texts[i]->waiters->caller, status,
-                              text[0] != '\0' ? text : NULL);
+            struct embed__caller *c = batch->texts[i]->waiters->caller;
+            c->base.result.retry_after_ms = retry_after_ms;
+            embed__caller_end(b, c, status, text[0] != '\0' ? text : NULL);
         }
     }
     embed__batch_free(batch);

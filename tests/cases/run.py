@@ -56,7 +56,7 @@ from runner.story import CaseError, read_case  # noqa: E402
 from runner.world import World  # noqa: E402
 
 HERE = pathlib.Path(__file__).resolve().parent
-PATIENCE_SECONDS = 10.0
+PATIENCE_SECONDS = 30.0
 
 
 def run_case(path, program, patience, contract, keep):

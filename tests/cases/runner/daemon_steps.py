@@ -109,23 +109,15 @@ class DaemonSteps:
 
     def step_files(self, rest, step):
         """files hold TEXT | files lack TEXT: bytes of any file under the data directory, in any case.
-        lack waits until it is so."""
+        Waits until it is so: SQLite may be carrying them from one file to the other just now."""
         word, _, text = rest.partition(" ")
         deadline = time.monotonic() + self.patience
         while True:
-            found = [
-                str(path)
-                for path in sorted(Path(self.vars["data"]).rglob("*"))
-                if path.is_file() and text.lower().encode() in path.read_bytes().lower()
-            ]
-            if word == "hold":
-                if not found:
-                    raise CaseError(f"no file holds {text}")
-                return
-            if not found:
+            found = [str(path) for path in self.files_with(text.lower().encode())]
+            if bool(found) == (word == "hold"):
                 return
             if time.monotonic() > deadline:
-                raise CaseError(f"{text} stands in {', '.join(found)}")
+                raise CaseError(f"{text} stands in {', '.join(found) or 'no file'}")
             time.sleep(0.02)
 
     def step_environment(self, rest, step):
@@ -134,6 +126,14 @@ class DaemonSteps:
         text = rest.removeprefix("lacks ")
         if text.encode() in Path(f"/proc/{pid}/environ").read_bytes():
             raise CaseError(f"{text} stands in /proc/{pid}/environ")
+
+    def files_with(self, data):
+        for path in sorted(Path(self.vars["data"]).rglob("*")):
+            try:
+                if path.is_file() and data in path.read_bytes().lower():
+                    yield path
+            except FileNotFoundError:
+                pass  # removed since it was listed
 
     def step_log(self, rest, step):
         """log ~ REGEX waits for a line; log !~ REGEX says that none has come."""

@@ -33,7 +33,7 @@ class WatchSteps:
         labels = dict(re.findall(r'([a-z_]+)="([^"]*)"', labels or ""))
         before = (expect.metric_value(self.marks, name, labels) or 0) if operator == "+" else 0
         compare = expect.COMPARISONS["=" if operator == "+" else operator]
-        deadline = time.monotonic() + self.patience / 2
+        deadline = time.monotonic() + self.patience
         while True:
             got = expect.metric_value(self.metrics(), name, labels)
             if compare((got or 0) - before, float(number)):

@@ -282,6 +282,7 @@ TEST(config_defaults)
     EXPECT(c->embedding_model == NULL && c->embedding_api_key == NULL);
     EXPECT_STR(c->embedding_base_url, "https://api.openai.com/v1");
     EXPECT_INT(c->events_ring_entries, 10000);
+    EXPECT_INT(c->server_lag_degraded_ms, 100);
     EXPECT_INT(c->server_drain_timeout_ms, 30000);
     unload(&l);
 }
