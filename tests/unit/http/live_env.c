@@ -150,6 +150,7 @@ static enum cx_step_result bytes_reply(struct cx_exchange *x)
 {
     const char *count = cx_exchange_query(x, "n");
     const size_t len = count != NULL ? strtoul(count, NULL, 10) : 0;
+    note_order(env_of(x), 'y');
     struct cx_buf body;
     cx_buf_init(&body, (size_t)64 * 1024 * 1024);
     char *p = cx_buf_reserve(&body, len + 1);
@@ -435,7 +436,7 @@ static void wait_to_send(struct env *e, const struct client *c)
 
 void client_send_bytes(struct env *e, struct client *c, const char *data, size_t len)
 {
-    const uint64_t until = cx_clock_mono_ns() + 20000000000U;
+    const uint64_t until = cx_clock_mono_ns() + LIVE_WAIT_NS;
     while (len > 0 && cx_clock_mono_ns() < until) {
         const ssize_t n = send(c->fd, data, len, MSG_DONTWAIT | MSG_NOSIGNAL);
         if (n > 0) {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * A server of toy routes and its clients in one thread: the test drives the loop, and both ends
- * make progress while it waits for what it expects. Nothing sleeps; a wait that lasts 20 s fails
- * the test.
+ * make progress while it waits for what it expects. Nothing sleeps; a wait that lasts LIVE_WAIT_NS
+ * fails the test.
  *
  *   GET /now            "now"                         POST /echo          the body back (1 MiB)
  *   GET /work           a job on a lane, then "done"  GET /wait           until env_resume
@@ -31,6 +31,8 @@
 
 #include "cortex/http.h"
 
+#define LIVE_WAIT_NS UINT64_C(60000000000)
+
 struct client {
     int fd;
     struct cx_buf got;
@@ -57,7 +59,7 @@ struct env {
     unsigned released;       /* defers that ran */
     struct cx_timer *timer;
     bool hold_work; /* jobs wait until it is cleared */
-    char order[64]; /* a letter for each /busy, /now and /health, as they were answered */
+    char order[64]; /* a letter for each /busy, /now, /health and /bytes, as they were answered */
     struct cx_route *routes;
     struct cx_exchange *events[8]; /* open ones */
     unsigned event_count;
@@ -80,10 +82,10 @@ void env_start(struct env *e); /* listens */
 void env_close(struct env *e);
 void env_turn(struct env *e); /* one round of loop and clients; may wait for an event */
 void env_take(struct env *e); /* lets the server take in what has been sent; waits for nothing */
-/* Turns until the claim holds; false after 20 s. */
+/* Turns until the claim holds; false after LIVE_WAIT_NS. */
 #define ENV_UNTIL(e, claim)                                                                        \
     do {                                                                                           \
-        const uint64_t until_ = cx_clock_mono_ns() + 20000000000U;                                 \
+        const uint64_t until_ = cx_clock_mono_ns() + LIVE_WAIT_NS;                                 \
         while (!(claim) && cx_clock_mono_ns() < until_) {                                          \
             env_turn(e);                                                                           \
         }                                                                                          \

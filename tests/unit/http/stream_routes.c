@@ -239,7 +239,7 @@ const struct cx_route stream_routes[] = {
     { ROUTE("POST", "/first", first_steps), NDJSON },
     { ROUTE("POST", "/piped", piped_steps), NDJSON },
     { ROUTE("GET", "/flow", flow_steps), .state_bytes = sizeof(size_t) },
-    { ROUTE("GET", "/events", events_steps), .deadline_ms = 20 },
+    { ROUTE("GET", "/events", events_steps), .deadline_ms = 200 },
     { ROUTE("GET", "/cut", cut_steps) },
 };
 const size_t stream_route_count = CX_ARRAY_LEN(stream_routes);
