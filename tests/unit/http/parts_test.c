@@ -15,8 +15,29 @@
 #include "http/negotiate.h"
 #include "http/ratelimit.h"
 #include "http/router.h"
+#include "http/text.h"
 #include "http/url.h"
 #include "test.h"
+
+/* Each byte, at each place of texts around whole and broken eights. */
+TEST(text_sees_a_control_byte_wherever_it_stands)
+{
+    char text[40];
+    for (size_t len = 0; len <= 33; len++) {
+        memset(text, 'a', sizeof text);
+        memset(text + len, '\r', sizeof text - len); /* what follows does not count */
+        bool right = !text__has_control((struct cx_str){ text, len });
+        for (size_t at = 0; at < len; at++) {
+            for (unsigned byte = 0; byte < 256; byte++) {
+                text[at] = (char)byte;
+                const bool control = (byte < 0x20 && byte != '\t') || byte == 0x7f;
+                right = right && text__has_control((struct cx_str){ text, len }) == control;
+            }
+            text[at] = at % 2 == 0 ? '\t' : 'a';
+        }
+        test_expect(right, __FILE__, __LINE__, "%zu bytes", len);
+    }
+}
 
 TEST(url_valid_is_strict)
 {
