@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #define CX_ARRAY_LEN(array) (sizeof(array) / sizeof((array)[0]))
 #define CX_PRINTF(format_index, first) __attribute__((format(printf, format_index, first)))
@@ -74,7 +75,10 @@ struct cx_str {
 };
 #define CX_STR(literal) ((struct cx_str){ (literal), sizeof(literal) - 1 })
 struct cx_str cx_str_of(const char *text); /* NULL gives { NULL, 0 } */
-bool cx_str_eq(struct cx_str a, struct cx_str b);
+static inline bool cx_str_eq(struct cx_str a, struct cx_str b)
+{
+    return a.len == b.len && (a.len == 0 || memcmp(a.p, b.p, a.len) == 0);
+}
 bool cx_str_eq_nocase(struct cx_str a, struct cx_str b); /* ASCII */
 struct cx_str cx_str_trim(struct cx_str s);              /* of spaces and tabs, both ends */
 /* Whole-string decimal, no sign, no leading '+', no space; false on overflow or anything else. */

@@ -36,6 +36,8 @@ struct api__snapshots {
     struct cx_pack *current; /* NULL before the first */
     struct api__snapshot_build *build;
     uint64_t state_version; /* of the last change that was acknowledged */
+    uint64_t max_age_s;     /* that cache_control says */
+    char cache_control[40];
     struct cx_series *served[CX_FRESHNESS_COUNT];
 };
 

@@ -49,8 +49,9 @@ static const struct cx_step snapshot_steps[] = {
 };
 API_ENDPOINT(api__snapshot, snapshot_steps, sizeof(struct snapshot));
 
-static bool pack_is_good(const struct cx_api *api);
-static enum cx_step_result reply_pack(struct cx_exchange *x, enum cx_freshness freshness);
+static bool pack_is_good(const struct cx_api *api, uint64_t now_ns);
+static enum cx_step_result reply_pack(struct cx_exchange *x, enum cx_freshness freshness,
+                                      uint64_t now_ns);
 
 static enum cx_step_result snapshot_parse(struct cx_exchange *x)
 {
@@ -63,21 +64,22 @@ static enum cx_step_result snapshot_parse(struct cx_exchange *x)
     if (checked != CX_STEP_NEXT) {
         return checked;
     }
-    if (!pack_is_good(api)) {
+    const uint64_t now_ns = cx_clock_mono_ns();
+    if (!pack_is_good(api, now_ns)) {
         return CX_STEP_NEXT;
     }
     const struct cx_pack *pack = api->snapshots.current;
     if (s->has_since && pack->generated_us <= s->since_us) {
         return CX_STEP_NEXT;
     }
-    return reply_pack(x, pack->restored ? CX_RESTORED : CX_CACHED);
+    return reply_pack(x, pack->restored ? CX_RESTORED : CX_CACHED, now_ns);
 }
 
-static bool pack_is_good(const struct cx_api *api)
+static bool pack_is_good(const struct cx_api *api, uint64_t now_ns)
 {
     const struct cx_pack *pack = api->snapshots.current;
     return pack != NULL && pack->version == api->snapshots.state_version &&
-           cx_clock_mono_ns() < pack->expires_mono_ns;
+           now_ns < pack->expires_mono_ns;
 }
 
 static enum cx_status start_build(struct cx_api *api, struct cx_exchange *x);
@@ -177,7 +179,7 @@ static enum cx_step_result snapshot_reply(struct cx_exchange *x)
     const char *detail = NULL;
     const enum cx_status outcome = cx_exchange_outcome(x, &detail);
     if (outcome == CX_OK) {
-        return reply_pack(x, CX_FRESH);
+        return reply_pack(x, CX_FRESH, cx_clock_mono_ns());
     }
     return reply_without_build(x, outcome, detail != NULL ? detail : cx_status_text(outcome));
 }
@@ -193,19 +195,19 @@ static enum cx_step_result reply_without_build(struct cx_exchange *x, enum cx_st
     CX_LOG(CX_LOG_WARN, "serving a stale snapshot: building a new one failed",
            CX_S("reason", cx_status_name(why)),
            CX_S("correlation_id", cx_exchange_correlation_id(x)));
-    return reply_pack(x, CX_STALE);
+    return reply_pack(x, CX_STALE, cx_clock_mono_ns());
 }
 
-static enum cx_step_result reply_pack(struct cx_exchange *x, enum cx_freshness freshness)
+static const char *max_age(struct api__snapshots *snapshots, uint64_t seconds);
+
+static enum cx_step_result reply_pack(struct cx_exchange *x, enum cx_freshness freshness,
+                                      uint64_t now_ns)
 {
     struct cx_api *api = api__of(x);
     const struct cx_pack *pack = api->snapshots.current;
-    const uint64_t now = cx_clock_mono_ns();
-    const uint64_t left_ns = pack->expires_mono_ns > now ? pack->expires_mono_ns - now : 0;
-    char cache_control[64];
-    snprintf(cache_control, sizeof cache_control, "private, max-age=%llu",
-             freshness == CX_STALE ? 0 : (unsigned long long)(left_ns / 1000000000ULL));
-    cx_exchange_set_cache_control(x, cache_control);
+    const bool lasts = freshness != CX_STALE && pack->expires_mono_ns > now_ns;
+    const uint64_t left_ns = lasts ? pack->expires_mono_ns - now_ns : 0;
+    cx_exchange_set_cache_control(x, max_age(&api->snapshots, left_ns / 1000000000U));
     cx_exchange_set_header(x, "Vary", "Authorization");
     if (freshness != CX_STALE) {
         cx_exchange_set_etag(x, pack->etag);
@@ -213,6 +215,17 @@ static enum cx_step_result reply_pack(struct cx_exchange *x, enum cx_freshness f
     cx_counter_add(api->snapshots.served[freshness], 1);
     return cx_exchange_reply_bytes(x, 200, "application/json", pack->body[freshness],
                                    pack->gzip[freshness]);
+}
+
+/* Written once a second, not once a request. */
+static const char *max_age(struct api__snapshots *snapshots, uint64_t seconds)
+{
+    if (snapshots->cache_control[0] == '\0' || seconds != snapshots->max_age_s) {
+        snapshots->max_age_s = seconds;
+        (void)snprintf(snapshots->cache_control, sizeof snapshots->cache_control,
+                       "private, max-age=%llu", (unsigned long long)seconds);
+    }
+    return snapshots->cache_control;
 }
 
 /* ---- Life, and what the state's endpoints tell us ---- */
@@ -242,7 +255,7 @@ bool api__state_changed(struct cx_api *api, uint64_t version)
     if (version != 0 && version <= api->snapshots.state_version) {
         return false;
     }
-    const bool was_good = pack_is_good(api);
+    const bool was_good = pack_is_good(api, cx_clock_mono_ns());
     if (version != 0) {
         api->snapshots.state_version = version;
     } else if (api->snapshots.current != NULL) {

@@ -18,6 +18,7 @@ struct cx_arena_chunk {
     _Alignas(ARENA_ALIGN) unsigned char bytes[];
 };
 
+static void *take(struct cx_arena *a, size_t size);
 static struct cx_arena_chunk *add_chunk(struct cx_arena *a, size_t need);
 
 void cx_arena_init(struct cx_arena *a, size_t ceiling)
@@ -57,6 +58,12 @@ void cx_arena_reset(struct cx_arena *a)
 
 void *cx_arena_alloc(struct cx_arena *a, size_t size)
 {
+    void *memory = take(a, size);
+    return memory != NULL ? memset(memory, 0, size) : NULL;
+}
+
+static void *take(struct cx_arena *a, size_t size)
+{
     if (size > a->ceiling) {
         return NULL;
     }
@@ -78,7 +85,7 @@ void *cx_arena_alloc(struct cx_arena *a, size_t size)
     void *memory = chunk->bytes + chunk->used;
     chunk->used += need;
     a->used += need;
-    return memset(memory, 0, need);
+    return memory;
 }
 
 char *cx_arena_strdup(struct cx_arena *a, const char *text)
@@ -88,9 +95,12 @@ char *cx_arena_strdup(struct cx_arena *a, const char *text)
 
 char *cx_arena_strndup(struct cx_arena *a, const char *text, size_t len)
 {
-    char *copy = len < SIZE_MAX ? cx_arena_alloc(a, len + 1) : NULL;
-    if (copy != NULL && len > 0) {
-        memcpy(copy, text, len);
+    char *copy = len < SIZE_MAX ? take(a, len + 1) : NULL;
+    if (copy != NULL) {
+        if (len > 0) {
+            memcpy(copy, text, len);
+        }
+        copy[len] = '\0';
     }
     return copy;
 }

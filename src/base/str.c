@@ -14,11 +14,6 @@ struct cx_str cx_str_of(const char *text)
     return (struct cx_str){ text, text != NULL ? strlen(text) : 0 };
 }
 
-bool cx_str_eq(struct cx_str a, struct cx_str b)
-{
-    return a.len == b.len && (a.len == 0 || memcmp(a.p, b.p, a.len) == 0);
-}
-
 bool cx_str_eq_nocase(struct cx_str a, struct cx_str b)
 {
     if (a.len != b.len) {

@@ -93,6 +93,8 @@ struct cx_http {
     struct router *router;
     struct route_info *routes; /* one a route, and the last for none */
     size_t route_count;
+    struct cx_str *prompt_paths; /* of CX_ROUTE_PROMPT */
+    size_t prompt_count;
     struct cx_tokens *tokens;
     struct ratelimit *limiter; /* NULL = off */
 
@@ -129,6 +131,8 @@ struct cx_http {
     struct cx_random random;
     char host[64]; /* the last Host that was allowed */
     size_t host_len;
+    int64_t wall_us;
+    uint64_t wall_at_ms; /* of the loop's clock */
     char date[CX_TIME_TEXT_BYTES];
     uint64_t date_until_ms;
 
@@ -158,6 +162,7 @@ void server__leave(struct cx_http *http);
 void server__check_drained(struct cx_http *http);
 void server__close_listeners(struct cx_http *http);
 const char *server__date(struct cx_http *http);
+int64_t server__wall_us(struct cx_http *http); /* as of this iteration of the loop */
 
 /* ---- Connection ------------------------------------------------------------------------------ */
 enum connection_state {

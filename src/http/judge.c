@@ -184,7 +184,7 @@ static bool judge_token(struct cx_exchange *x)
                                          [AUTH_EXPIRED] = "Token expired" };
     const struct cx_token *token = NULL;
     const enum auth_verdict verdict =
-        auth__check(x->http->tokens, presented_token(x), cx_clock_wall_us(), &token);
+        auth__check(x->http->tokens, presented_token(x), server__wall_us(x->http), &token);
     if (verdict != AUTH_OK) {
         cx_exchange_set_header(x, "WWW-Authenticate", "Bearer");
         return refuse(x, CX_UNAUTHORIZED, texts[verdict]);

@@ -11,6 +11,7 @@
 
 #include "http/http_internal.h"
 #include "http/negotiate.h"
+#include "http/text.h"
 
 #define COPY_MAX ((size_t)64 * 1024) /* a larger body is sent from its own memory */
 #define GZIP_MIN ((size_t)1024)
@@ -27,37 +28,28 @@ static bool pack(struct cx_exchange *x, struct cx_buf *owned, struct cx_str body
 static void swap_bufs(struct cx_buf *a, struct cx_buf *b);
 static void send_answer(struct cx_exchange *x, struct cx_buf *owned, struct cx_str body,
                         bool gzipped);
-static bool text_is_clean(const char *text);
+static const char *copy_value(struct cx_exchange *x, const char *value);
 
 /* ---- Headers --------------------------------------------------------------------------------- */
 
 void cx_exchange_set_header(struct cx_exchange *x, const char *name, const char *value)
 {
-    struct http_header_line *line = cx_arena_alloc(&x->arena, sizeof *line);
-    char *name_copy = cx_arena_strdup(&x->arena, name);
-    char *value_copy = cx_arena_strdup(&x->arena, value);
-    if (line == NULL || name_copy == NULL || value_copy == NULL) {
+    const struct cx_str parts[] = { cx_str_of(name), cx_str_of(value) };
+    struct http_header_line *line =
+        cx_arena_alloc(&x->arena, sizeof *line + parts[0].len + parts[1].len + 2);
+    if (line == NULL) {
         return;
     }
-    if (!text_is_clean(name) || !text_is_clean(value)) {
+    if (text__has_control(parts[0]) || text__has_control(parts[1])) {
         CX_LOG(CX_LOG_ERROR, "a header value with control bytes was left out",
                CX_S("header", name));
         return;
     }
-    line->name = name_copy;
-    line->value = value_copy;
+    char *text = (char *)(line + 1);
+    line->name = memcpy(text, name, parts[0].len + 1);
+    line->value = memcpy(text + parts[0].len + 1, value, parts[1].len + 1);
     *x->reply.headers_end = line;
     x->reply.headers_end = &line->next;
-}
-
-static bool text_is_clean(const char *text)
-{
-    for (const unsigned char *p = (const unsigned char *)text; *p != '\0'; p++) {
-        if ((*p < 0x20 && *p != '\t') || *p == 0x7f) {
-            return false;
-        }
-    }
-    return true;
 }
 
 void cx_exchange_set_retry_after(struct cx_exchange *x, unsigned seconds)
@@ -67,12 +59,18 @@ void cx_exchange_set_retry_after(struct cx_exchange *x, unsigned seconds)
 
 void cx_exchange_set_etag(struct cx_exchange *x, const char *etag)
 {
-    x->reply.etag = text_is_clean(etag) ? cx_arena_strdup(&x->arena, etag) : NULL;
+    x->reply.etag = copy_value(x, etag);
 }
 
 void cx_exchange_set_cache_control(struct cx_exchange *x, const char *value)
 {
-    x->reply.cache_control = text_is_clean(value) ? cx_arena_strdup(&x->arena, value) : NULL;
+    x->reply.cache_control = copy_value(x, value);
+}
+
+static const char *copy_value(struct cx_exchange *x, const char *value)
+{
+    const struct cx_str text = cx_str_of(value);
+    return text__has_control(text) ? NULL : cx_arena_strndup(&x->arena, text.p, text.len);
 }
 
 /* ---- Refusals -------------------------------------------------------------------------------- */

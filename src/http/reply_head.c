@@ -94,7 +94,7 @@ void reply__write_head(struct cx_exchange *x, size_t body_bytes, bool gzipped, b
         p = put_number_line(p, "Retry-After: ", r->retry_after_s);
     }
     if (x->limited) {
-        const uint64_t now_s = (uint64_t)(cx_clock_wall_us() / 1000000);
+        const uint64_t now_s = (uint64_t)(server__wall_us(x->http) / 1000000);
         p = put_number_line(p, "X-RateLimit-Limit: ", x->rate.limit);
         p = put_number_line(p, "X-RateLimit-Remaining: ", x->rate.remaining);
         p = put_number_line(p, "X-RateLimit-Reset: ", now_s + x->rate.full_in_s);

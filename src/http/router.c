@@ -18,7 +18,7 @@ struct node {
     const struct cx_route **routes; /* one a method */
     size_t route_count;
     char *allow;
-    bool openai; /* a first segment with such a route behind it */
+    bool openai; /* such a route is behind it */
 };
 
 struct router {
@@ -31,10 +31,10 @@ static bool is_ndjson(const struct cx_route *route);
 static bool next_segment(struct cx_str *rest, struct cx_str *segment);
 static bool segment_is_param(struct cx_str segment);
 static struct node *child_for(struct node *node, struct cx_str segment);
+static struct node *literal_child(const struct node *node, struct cx_str segment);
 static void describe_methods(struct node *node);
 static const struct node *match(const struct node *node, struct cx_str rest,
                                 struct router_match *out);
-static bool first_segment_is_openai(const struct router *router, struct cx_str path);
 static void free_node(struct node *node);
 
 enum cx_status router__new(const struct cx_route *routes, size_t count, struct router **out,
@@ -120,15 +120,22 @@ static struct node *child_for(struct node *node, struct cx_str segment)
         }
         return node->any;
     }
-    for (struct node *child = node->children; child != NULL; child = child->next) {
-        if (cx_str_eq(child->segment, segment)) {
-            return child;
-        }
+    struct node *child = literal_child(node, segment);
+    if (child == NULL) {
+        child = cx_alloc(sizeof *child);
+        child->segment = segment;
+        child->next = node->children;
+        node->children = child;
     }
-    struct node *child = cx_alloc(sizeof *child);
-    child->segment = segment;
-    child->next = node->children;
-    node->children = child;
+    return child;
+}
+
+static struct node *literal_child(const struct node *node, struct cx_str segment)
+{
+    struct node *child = node->children;
+    while (child != NULL && !cx_str_eq(child->segment, segment)) {
+        child = child->next;
+    }
     return child;
 }
 
@@ -172,7 +179,6 @@ bool router__find(const struct router *router, struct cx_str method, struct cx_s
         return false;
     }
     const struct node *node = match(&router->root, path, out);
-    out->openai = first_segment_is_openai(router, path);
     if (node == NULL) {
         return false;
     }
@@ -196,12 +202,12 @@ static const struct node *match(const struct node *node, struct cx_str rest,
     if (!next_segment(&rest, &segment)) {
         return node->route_count > 0 ? node : NULL;
     }
-    for (const struct node *child = node->children; child != NULL; child = child->next) {
-        if (cx_str_eq(child->segment, segment)) {
-            const struct node *found = match(child, rest, out);
-            if (found != NULL) {
-                return found;
-            }
+    const struct node *child = literal_child(node, segment);
+    if (child != NULL) {
+        out->openai = out->openai || child->openai;
+        const struct node *found = match(child, rest, out);
+        if (found != NULL) {
+            return found;
         }
     }
     if (node->any == NULL || segment.len == 0 || out->value_count == ROUTER_PARAMS_MAX) {
@@ -213,17 +219,6 @@ static const struct node *match(const struct node *node, struct cx_str rest,
         out->value_count--;
     }
     return found;
-}
-
-static bool first_segment_is_openai(const struct router *router, struct cx_str path)
-{
-    struct cx_str segment = { NULL, 0 };
-    (void)next_segment(&path, &segment);
-    const struct node *child = router->root.children;
-    while (child != NULL && !cx_str_eq(child->segment, segment)) {
-        child = child->next;
-    }
-    return child != NULL && child->openai;
 }
 
 struct cx_str router__param_name(const struct cx_route *route, size_t nth)

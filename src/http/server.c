@@ -106,6 +106,11 @@ static void init_routes(struct cx_http *http, const struct cx_route *routes, siz
         info->deadlines.on_time = exchange__on_deadline;
         info->deadlines.span_ms =
             route != NULL && route->deadline_ms > 0 ? route->deadline_ms : DEADLINE_DEFAULT_MS;
+        if (route != NULL && (route->flags & CX_ROUTE_PROMPT) != 0) {
+            http->prompt_paths = cx_realloc_array(http->prompt_paths, http->prompt_count + 1,
+                                                  sizeof *http->prompt_paths);
+            http->prompt_paths[http->prompt_count++] = cx_str_of(route->path);
+        }
     }
 }
 
@@ -220,11 +225,21 @@ const char *server__date(struct cx_http *http)
 {
     const uint64_t now_ms = cx_loop_now_ms(http->loop);
     if (now_ms >= http->date_until_ms) {
-        const int64_t wall_us = cx_clock_wall_us();
+        const int64_t wall_us = server__wall_us(http);
         (void)cx_time_format_http(wall_us, http->date);
         http->date_until_ms = now_ms + 1 + (uint64_t)(1000000 - wall_us % 1000000) / 1000;
     }
     return http->date;
+}
+
+int64_t server__wall_us(struct cx_http *http)
+{
+    const uint64_t now_ms = cx_loop_now_ms(http->loop);
+    if (now_ms != http->wall_at_ms) {
+        http->wall_us = cx_clock_wall_us();
+        http->wall_at_ms = now_ms;
+    }
+    return http->wall_us;
 }
 
 /* ---- The end --------------------------------------------------------------------------------- */
@@ -316,6 +331,7 @@ static void free_server(struct cx_http *http)
     free_list(http->options.trusted_proxies);
     free(http->proxies);
     free(http->routes);
+    free(http->prompt_paths);
     free(http->read_buffer);
     cx_buf_free(&http->out);
     cx_buf_free(&http->scratch);

@@ -33,14 +33,11 @@ static bool asks_promptly(const struct cx_http *http, struct cx_str data)
         return false;
     }
     const struct cx_str rest = { data.p + 4, data.len - 4 };
-    for (size_t i = 0; i + 1 < http->route_count; i++) {
-        const struct cx_route *route = http->routes[i].route;
-        if ((route->flags & CX_ROUTE_PROMPT) != 0) {
-            const size_t len = strlen(route->path);
-            if (rest.len > len && memcmp(rest.p, route->path, len) == 0 &&
-                (rest.p[len] == ' ' || rest.p[len] == '?')) {
-                return true;
-            }
+    for (size_t i = 0; i < http->prompt_count; i++) {
+        const struct cx_str path = http->prompt_paths[i];
+        if (rest.len > path.len && memcmp(rest.p, path.p, path.len) == 0 &&
+            (rest.p[path.len] == ' ' || rest.p[path.len] == '?')) {
+            return true;
         }
     }
     return false;
