@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Inside the app room: the running daemon, shared by app.c (who makes and ends the rooms) and
- * life.c (what happens in between: signals, reload, drain, watchdog).
+ * Inside the app room: the running daemon, shared by app.c (the program), rooms.c (who makes and ends the
+ * rooms, with the files named below) and life.c (what happens in between: signals, reload, drain, watchdog).
  */
 #ifndef CORTEX_APP_INTERNAL_H
 #define CORTEX_APP_INTERNAL_H
@@ -59,8 +59,22 @@ static inline struct cx_http_rate app__rate(const struct cx_config *config)
                                   .buckets_max = config->rate_buckets };
 }
 
+static inline bool app__has_vector_store(const struct app *app)
+{
+    return app->config->vector_backend != APP__BACKEND_NONE;
+}
+
+/* rooms.c. On failure what was made stays for app__end_rooms, once the loop has run dry. */
+enum cx_status app__make_rooms(struct app *app, struct cx_err *err);
+void app__end_rooms(struct app *app);
 /* Threads of the cpu lane. */
 unsigned app__cpu_threads(const struct cx_config *config);
+
+/* listening.c. Opens every listener and sets app->port. */
+enum cx_status app__listen(struct app *app, struct cx_err *err);
+
+/* opening.c. Begins to read the vector store; app__life_ready when that is done, app__drain when it fails. */
+enum cx_status app__open_vector(struct app *app, struct cx_err *err);
 
 /* embedding.c. Leaves app->embedder NULL where there is no vector store. */
 enum cx_status app__make_embedder(struct app *app, struct cx_err *err);

@@ -13,6 +13,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "app/database.h"
 #include "app/lock.h"
 #include "app/secret_file.h"
 

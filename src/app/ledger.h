@@ -16,9 +16,6 @@ enum cx_status app__ledger_key(const char *dir, struct cx_signer **out,
                                struct cx_err *err) CX_MUST_CHECK;
 struct cx_audit_options app__audit_options(const struct cx_config *config, struct cx_store *store,
                                            const struct cx_signer *signer);
-/* All tables of the daemon's database. */
-enum cx_status app__open_store(const struct cx_config *config, struct cx_store **out,
-                               struct cx_err *err) CX_MUST_CHECK;
 
 /* --verify-ledger: 0 whole, 65 damaged, 64 usage; says on standard output what was found. */
 int app__verify_ledger(const struct app__cli *cli);

@@ -18,7 +18,7 @@ UNITS = pathlib.Path(__file__).resolve().parents[2] / "config" / "systemd"
 
 
 def run(*command, env=None):
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=env, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=250, env=env, check=False)
     return done.returncode, done.stdout + done.stderr
 
 

@@ -266,7 +266,11 @@ TEST(hash_token_from_a_pipe)
 static void hash_on_terminal(bool interrupt)
 {
     const int master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
-    REQUIRE(master >= 0 && grantpt(master) == 0 && unlockpt(master) == 0);
+    if (master < 0) {
+        fprintf(stderr, "hash_token_on_a_terminal: skipped, there are no terminals here\n");
+        return;
+    }
+    REQUIRE(grantpt(master) == 0 && unlockpt(master) == 0);
     char name[64];
     REQUIRE(ptsname_r(master, name, sizeof name) == 0);
     int answer[2];

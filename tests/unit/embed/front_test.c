@@ -172,7 +172,7 @@ TEST(front_tells_a_caller_its_own_time_is_over)
     EXPECT_INT(call_start(&call, &env, e, CX_EMBED_QUERY, &a, 1, 10000), CX_OK);
     env_run(&env); /* at once: there is no use in waiting */
     EXPECT_STR(cx_status_name(call.result.status), "EMBEDDING_RATE_LIMITED");
-    EXPECT_INT(call.result.retry_after_ms, 30000);
+    EXPECT(call.result.retry_after_ms > 20000 && call.result.retry_after_ms <= 30000);
     EXPECT_INT(w.upstream.requests, 1);
     front_close(&w, &env, &e);
 }

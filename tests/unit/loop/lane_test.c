@@ -372,7 +372,8 @@ TEST(background_lane_runs_under_batch_and_puts_it_back)
     REQUIRE(cx_lane_submit(background, CX_PRIORITY_NORMAL, policy_work, on_policy, &batch, NULL) ==
             CX_OK);
     cx_loop_run(loop);
-    EXPECT_INT(batch, SCHED_BATCH);
+    const int own = sched_getscheduler(0); /* which may be another than usual already */
+    EXPECT_INT(batch, own == SCHED_OTHER ? SCHED_BATCH : own);
     int other[32];
     for (size_t i = 0; i < CX_ARRAY_LEN(other); i++) {
         other[i] = -1;
@@ -381,7 +382,7 @@ TEST(background_lane_runs_under_batch_and_puts_it_back)
     }
     cx_loop_run(loop);
     for (size_t i = 0; i < CX_ARRAY_LEN(other); i++) {
-        EXPECT_INT(other[i], SCHED_OTHER);
+        EXPECT_INT(other[i], own);
     }
     cx_lane_free(&background);
     cx_lane_free(&plain);
