@@ -13,17 +13,17 @@ import json
 import os
 import pathlib
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
-import time
 import venv
+
+sys.dont_write_bytecode = True
+from daemon import Daemon  # noqa: E402
 
 HERE = pathlib.Path(__file__).resolve().parent
 INSTALL_SECONDS = 300
 CHECK_SECONDS = 120
-START_SECONDS = 20
 NODE_VERSION = "6.49.0"
 NODE_LOCK = {
     "node_modules/openai": {
@@ -68,30 +68,10 @@ def install_node(folder):
     return ["node", shutil.copy(HERE / "openai_client_checks.mjs", folder)]
 
 
-def start(daemon, folder):
-    """A daemon with an empty data directory; (process, port, token)."""
-    port_file = folder / "port"
-    data = folder / "data"
-    process = subprocess.Popen(
-        [daemon, "--data-dir", data, "--listen", "127.0.0.1:0", "--port-file", port_file],
-        env={key: value for key, value in os.environ.items() if not key.startswith("CORTEX_")},
-    )
-    until = time.monotonic() + START_SECONDS
-    while not port_file.exists():
-        if process.poll() is not None or time.monotonic() > until:
-            process.kill()
-            sys.exit("openai_client: the daemon did not start")
-        try:
-            process.wait(0.02)
-        except subprocess.TimeoutExpired:
-            pass
-    return process, int(port_file.read_text()), (data / "token").read_text().strip()
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--daemon", required=True, type=pathlib.Path)
-    daemon = parser.parse_args().daemon.resolve()
+    program = parser.parse_args().daemon.resolve()
     failed = 0
     with tempfile.TemporaryDirectory(prefix="cortex-openai-") as name:
         folder = pathlib.Path(name)
@@ -104,7 +84,7 @@ def main():
                 print(f"skip  the client of {language}: the package openai is not to be had here")
         if not any(clients.values()):
             return 77
-        process, port, token = start(daemon, folder)
+        daemon = Daemon(program, folder).start()
         try:
             for language, command in clients.items():
                 if command is None:
@@ -113,8 +93,8 @@ def main():
                     command,
                     env={
                         **os.environ,
-                        "OPENAI_BASE_URL": f"http://127.0.0.1:{port}/v1",
-                        "OPENAI_API_KEY": token,
+                        "OPENAI_BASE_URL": f"http://127.0.0.1:{daemon.port}/v1",
+                        "OPENAI_API_KEY": daemon.token,
                     },
                     timeout=CHECK_SECONDS,
                     check=False,
@@ -123,8 +103,7 @@ def main():
                 failed += not good
                 print(f"{'ok   ' if good else 'FAIL '} the client of {language}")
         finally:
-            process.send_signal(signal.SIGTERM)
-            code = process.wait(30)
+            code = daemon.end()
     if code != 0:
         print(f"FAIL  the daemon ended with {code}")
     return 1 if failed or code != 0 else 0

@@ -11,17 +11,15 @@ import argparse
 import http.client
 import itertools
 import json
-import os
 import pathlib
-import signal
 import sqlite3
-import subprocess
 import sys
 import tempfile
-import time
 import urllib.parse
 
-START_SECONDS = 20
+sys.dont_write_bytecode = True
+from daemon import Daemon  # noqa: E402
+
 SECRET = "THE-SECRET-FROM-OUTSIDE"
 INSIDE = "the text inside"
 
@@ -55,29 +53,15 @@ def forms(path):
         yield path
 
 
-class Daemon:
-    def __init__(self, program, folder):
-        self.process = subprocess.Popen(
-            [program, "--config", folder / "cortex.conf", "--data-dir", folder / "data",
-             "--listen", "127.0.0.1:0", "--port-file", folder / "port"],
-            env={key: value for key, value in os.environ.items() if not key.startswith("CORTEX_")},
-            stderr=open(folder / "log", "wb"),
-        )
-        until = time.monotonic() + START_SECONDS
-        while not (folder / "port").exists():
-            if self.process.poll() is not None or time.monotonic() > until:
-                sys.exit("path_attacks: the daemon did not start")
-            time.sleep(0.02)
-        self.connection = None
-        self.port = int((folder / "port").read_text())
-        self.headers = {"Authorization": "Bearer " + (folder / "data" / "token").read_text().strip()}
+class Attacked(Daemon):
+    connection = None
 
     def get(self, target):
         for _ in range(2):
             if self.connection is None:
                 self.connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
             try:
-                self.connection.request("GET", target, headers=self.headers)
+                self.connection.request("GET", target, headers={"Authorization": f"Bearer {self.token}"})
                 response = self.connection.getresponse()
                 body = response.read()
                 if response.will_close:
@@ -103,9 +87,6 @@ def build(folder):
         db.execute("CREATE TABLE t (x)")
         db.execute("INSERT INTO t VALUES (1)")
     db.close()
-    (folder / "cortex.conf").write_text(
-        f'[root "docs"]\npath = {folder}/root\n[database "app"]\npath = {folder}/app.db\n'
-    )
 
 
 def main():
@@ -116,7 +97,8 @@ def main():
     with tempfile.TemporaryDirectory(prefix="cortex-paths-") as name:
         folder = pathlib.Path(name).resolve()
         build(folder)
-        daemon = Daemon(program, folder)
+        config = f'[root "docs"]\npath = {folder}/root\n[database "app"]\npath = {folder}/app.db\n'
+        daemon = Attacked(program, folder, config).start()
         try:
             status, body = daemon.get("/fs/read_text?path=docs/link_in")
             if status != 200 or INSIDE not in body.decode():
@@ -148,8 +130,7 @@ def main():
             if status != 200 or json.loads(body)["status"] != "ok":
                 failures.append(f"/healthz: {status} {body[:200]}")
         finally:
-            daemon.process.send_signal(signal.SIGTERM)
-            code = daemon.process.wait(30)
+            code = daemon.end()
     if code != 0:
         failures.append(f"the daemon ended with {code}")
     for failure in failures[:20]:

@@ -23,6 +23,9 @@ import sys
 import tempfile
 import time
 
+sys.dont_write_bytecode = True
+from daemon import Daemon  # noqa: E402
+
 START_SECONDS = 60
 SQL = """
 CREATE TABLE customers (id serial PRIMARY KEY, name text NOT NULL, note text DEFAULT 'none', photo bytea,
@@ -104,28 +107,17 @@ def server(folder, binaries):
         process.wait(60)
 
 
-class Daemon:
+class Looker(Daemon):
     def __init__(self, program, folder, dsn):
-        (folder / "cortex.conf").write_text(
-            '[database "shop"]\nengine = postgresql\ndsn_env = SHOP_DSN\ntimeout = 700ms\n'
-            '[database "gone"]\nengine = postgresql\ndsn_file = gone.dsn\ntimeout = 700ms\n'
-        )
         (folder / "gone.dsn").write_text("host=/nowhere user=x password=not-to-be-shown\n")
         (folder / "gone.dsn").chmod(0o600)
-        self.log = open(folder / "log", "w+b")
-        self.process = subprocess.Popen(
-            [program, "--config", folder / "cortex.conf", "--data-dir", folder / "cortex",
-             "--listen", "127.0.0.1:0", "--port-file", folder / "port"],
-            env={**os.environ, "SHOP_DSN": dsn},
-            stderr=self.log,
+        super().__init__(
+            program,
+            folder,
+            config='[database "shop"]\nengine = postgresql\ndsn_env = SHOP_DSN\ntimeout = 700ms\n'
+            '[database "gone"]\nengine = postgresql\ndsn_file = gone.dsn\ntimeout = 700ms\n',
+            variables={"SHOP_DSN": dsn},
         )
-        until = time.monotonic() + START_SECONDS
-        while not (folder / "port").exists():
-            if self.process.poll() is not None or time.monotonic() > until:
-                sys.exit("postgresql: the daemon did not start: " + (folder / "log").read_text())
-            time.sleep(0.02)
-        self.port = int((folder / "port").read_text())
-        self.token = (folder / "cortex" / "token").read_text().strip()
 
     def get(self, path):
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
@@ -208,16 +200,13 @@ def main():
         folder = pathlib.Path(name)
         with server(folder, binaries):
             count = [binaries / "psql", "-h", folder, "-U", "postgres", "-tAc", "SELECT count(*) FROM customers"]
-            daemon = Daemon(program, pathlib.Path(mine),
-                            f"host={folder} user=looker dbname=postgres")
+            daemon = Looker(program, pathlib.Path(mine), f"host={folder} user=looker dbname=postgres").start()
             try:
                 look(daemon, lambda: subprocess.run(count, capture_output=True, text=True, check=True).stdout.strip())
             finally:
-                daemon.process.send_signal(signal.SIGTERM)
-                code = daemon.process.wait(60)
+                code = daemon.end()
             check("the daemon ends", code == 0, code)
-            daemon.log.seek(0)
-            check("no secret in the log", b"not-to-be-shown" not in daemon.log.read())
+            check("no secret in the log", "not-to-be-shown" not in daemon.log())
     return 1 if failures else 0
 
 

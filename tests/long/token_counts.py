@@ -12,15 +12,15 @@ cannot be had. Texts are at most 10 KB: tiktoken's time is quadratic in runs.
 import argparse
 import http.client
 import json
-import os
 import pathlib
 import random
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
-import time
+
+sys.dont_write_bytecode = True
+from daemon import Daemon  # noqa: E402
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -28,7 +28,6 @@ PACKAGE = "tiktoken@1.0.22"
 TEXTS = 20000
 TEXT_BYTES = 10000
 A_REQUEST = 2000
-START_SECONDS = 20
 
 SCRIPTS = {
     "latin": (0x61, 0x7A), "accents": (0xC0, 0x17F), "greek": (0x391, 0x3C9), "cyrillic": (0x410, 0x44F),
@@ -140,21 +139,10 @@ def tiktoken_counts(folder, texts):
     return json.loads((folder / "counts.json").read_text())
 
 
-def daemon_counts(daemon, folder, texts):
-    port_file = folder / "port"
-    process = subprocess.Popen(
-        [daemon, "--data-dir", folder / "data", "--listen", "127.0.0.1:0", "--port-file", port_file],
-        env={key: value for key, value in os.environ.items() if not key.startswith("CORTEX_")},
-        stderr=subprocess.DEVNULL,
-    )
+def daemon_counts(program, folder, texts):
+    daemon = Daemon(program, folder).start()
     try:
-        until = time.monotonic() + START_SECONDS
-        while not port_file.exists():
-            if process.poll() is not None or time.monotonic() > until:
-                sys.exit("token_counts: the daemon did not start")
-            time.sleep(0.02)
-        token = (folder / "data" / "token").read_text().strip()
-        connection = http.client.HTTPConnection("127.0.0.1", int(port_file.read_text()), timeout=120)
+        connection = http.client.HTTPConnection("127.0.0.1", daemon.port, timeout=120)
         counts = {"cl100k_base": [], "o200k_base": []}
         for name, found in counts.items():
             for at in range(0, len(texts), A_REQUEST // 4):
@@ -163,7 +151,7 @@ def daemon_counts(daemon, folder, texts):
                     "POST",
                     "/context/count",
                     body.encode(),
-                    {"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
+                    {"Authorization": f"Bearer {daemon.token}", "Content-Type": "application/json"},
                 )
                 response = connection.getresponse()
                 answer = response.read()
@@ -172,8 +160,7 @@ def daemon_counts(daemon, folder, texts):
                 found += json.loads(answer)["tokens"]
         return counts
     finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(30)
+        daemon.end()
 
 
 def main():

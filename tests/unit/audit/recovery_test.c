@@ -212,15 +212,19 @@ TEST(an_accepted_cut)
     fixture_close(&f);
 }
 
+static void remove_file(const struct fixture *f, const char *name)
+{
+    char path[700];
+    snprintf(path, sizeof path, "%s/%s", f->ledger, name);
+    EXPECT_INT(unlink(path), 0);
+}
+
 TEST(an_accepted_loss_of_segments)
 {
     struct fixture f;
-    char path[700];
     REQUIRE(fill_segments(&f));
-    for (int i = 1; i <= 2; i++) {
-        snprintf(path, sizeof path, "%s/segment-0000000%d.jsonl", f.ledger, i);
-        EXPECT_INT(unlink(path), 0);
-    }
+    remove_file(&f, "segment-00000001.jsonl");
+    remove_file(&f, "segment-00000002.jsonl");
     expect_accepted(&f, "the first segments");
     fixture_close(&f);
 }
@@ -228,49 +232,44 @@ TEST(an_accepted_loss_of_segments)
 TEST(an_accepted_loss_of_the_tail)
 {
     struct fixture f;
-    char path[700];
+    char name[64];
     REQUIRE(fill_segments(&f));
     struct cx_audit_figures figures;
     REQUIRE(fixture_start(&f) == CX_OK);
     cx_audit_figures(f.audit, &figures);
     fixture_stop(&f);
-    snprintf(path, sizeof path, "%s/segment-%08u.jsonl", f.ledger, figures.segment);
-    EXPECT_INT(unlink(path), 0);
+    snprintf(name, sizeof name, "segment-%08u.jsonl", figures.segment);
+    remove_file(&f, name);
     expect_accepted(&f, "the last segment");
     fixture_close(&f);
 }
 
-TEST(an_accepted_loss_of_the_checkpoint)
+/* How many ranges of entries were accepted. */
+static size_t accept_loss_of(const char *name)
 {
     struct fixture f;
-    char path[700];
-    REQUIRE(fill_segments(&f));
-    snprintf(path, sizeof path, "%s/checkpoint", f.ledger);
-    EXPECT_INT(unlink(path), 0);
     struct cx_buf out = { .data = NULL };
     size_t ranges = 0;
+    if (!test_expect(fill_segments(&f), __FILE__, __LINE__, "%s", name)) {
+        return 0;
+    }
+    remove_file(&f, name);
     EXPECT(!fixture_verify(f.ledger, &out));
     EXPECT_INT(cx_audit_accept_damage(&f.options, &ranges, NULL), CX_OK);
-    EXPECT(ranges > 0);
     EXPECT(fixture_verify(f.ledger, &out));
     cx_buf_free(&out);
     fixture_close(&f);
+    return ranges;
+}
+
+TEST(an_accepted_loss_of_the_checkpoint)
+{
+    EXPECT(accept_loss_of("checkpoint") > 0);
 }
 
 TEST(an_accepted_loss_of_the_keys)
 {
-    struct fixture f;
-    char path[700];
-    REQUIRE(fill_segments(&f));
-    snprintf(path, sizeof path, "%s/keys.jsonl", f.ledger);
-    EXPECT_INT(unlink(path), 0);
-    struct cx_buf out = { .data = NULL };
-    size_t ranges = 0;
-    EXPECT(!fixture_verify(f.ledger, &out));
-    EXPECT_INT(cx_audit_accept_damage(&f.options, &ranges, NULL), CX_OK);
-    EXPECT(fixture_verify(f.ledger, &out)); /* the key is the same, and signs itself anew */
-    cx_buf_free(&out);
-    fixture_close(&f);
+    (void)accept_loss_of("keys.jsonl"); /* the key is the same, and signs itself anew */
 }
 
 TEST(a_receipt_shows_that_an_old_copy_was_put_back)

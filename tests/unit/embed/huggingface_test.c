@@ -29,6 +29,11 @@ static enum cx_status make(struct env *env, const char *directory,
     return cx_embedder_huggingface(&options, out, err);
 }
 
+static bool open_tiny(struct env *env, unsigned waiting, struct cx_embedder **e)
+{
+    return env_open(env, waiting) && make(env, TINY, CX_EMBED_FLOAT32, e, NULL) == CX_OK;
+}
+
 static double cosine(const float *a, const json_t *b)
 {
     double dot = 0.0;
@@ -238,9 +243,8 @@ TEST(huggingface_embeds_many_as_it_embeds_one)
 TEST(huggingface_embeds_nothing_later)
 {
     struct env env;
-    REQUIRE(env_open(&env, 4));
     struct cx_embedder *e = NULL;
-    REQUIRE(make(&env, TINY, CX_EMBED_FLOAT32, &e, NULL) == CX_OK);
+    REQUIRE(open_tiny(&env, 4, &e));
     struct call call;
     REQUIRE(call_start(&call, &env, e, CX_EMBED_DOCUMENT, NULL, 0, 1000) == CX_OK);
     EXPECT_INT(call.completions, 0);
@@ -256,9 +260,8 @@ TEST(huggingface_embeds_nothing_later)
 TEST(huggingface_queries_pass_documents)
 {
     struct env env;
-    REQUIRE(env_open(&env, 8));
     struct cx_embedder *e = NULL;
-    REQUIRE(make(&env, TINY, CX_EMBED_FLOAT32, &e, NULL) == CX_OK);
+    REQUIRE(open_tiny(&env, 8, &e));
     const size_t count = 2000;
     struct cx_str *texts = make_texts(count);
     const struct cx_str query = CX_STR("a cat");
@@ -280,9 +283,8 @@ TEST(huggingface_queries_pass_documents)
 TEST(huggingface_cancel_and_deadline)
 {
     struct env env;
-    REQUIRE(env_open(&env, 8));
     struct cx_embedder *e = NULL;
-    REQUIRE(make(&env, TINY, CX_EMBED_FLOAT32, &e, NULL) == CX_OK);
+    REQUIRE(open_tiny(&env, 8, &e));
     const size_t count = 2000;
     struct cx_str *texts = make_texts(count);
     struct call calls[4];
@@ -322,9 +324,8 @@ static void on_blocked(void *arg, enum cx_status status)
 TEST(huggingface_refused_by_its_lane)
 {
     struct env env;
-    REQUIRE(env_open(&env, 1));
     struct cx_embedder *e = NULL;
-    REQUIRE(make(&env, TINY, CX_EMBED_FLOAT32, &e, NULL) == CX_OK);
+    REQUIRE(open_tiny(&env, 1, &e));
     struct cx_job *job = NULL;
     while (cx_lane_submit(env.lane, CX_PRIORITY_HIGH, on_block, on_blocked, &env, &job) == CX_OK) {
         env.under_way++;
@@ -348,9 +349,8 @@ TEST(huggingface_refused_by_its_lane)
 TEST(huggingface_counts_its_own_tokens)
 {
     struct env env;
-    REQUIRE(env_open(&env, 4));
     struct cx_embedder *e = NULL;
-    REQUIRE(make(&env, TINY, CX_EMBED_FLOAT32, &e, NULL) == CX_OK);
+    REQUIRE(open_tiny(&env, 4, &e));
     const struct cx_str texts[] = {
         CX_STR("the cats"), CX_STR("a"),
         CX_STR("a a a a a a a a a a a a "

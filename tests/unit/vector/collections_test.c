@@ -11,8 +11,6 @@
 
 #include "fixture.h"
 
-#define BYTES_MAX ((size_t)1 << 30)
-
 static const float X[DIMENSION] = { 1 };
 static const float Y[DIMENSION] = { 0, 1 };
 
@@ -69,32 +67,6 @@ static const char *names(struct fixture *f, char text[1024])
         cx_vector_release(&v);
     }
     return text;
-}
-
-static int64_t count_of(struct fixture *f, const char *sql)
-{
-    struct cx_stmt *s = NULL;
-    struct cx_err err = { "" };
-    bool row = false;
-    if (cx_db_prepare(f->db, sql, &s, &err) != CX_OK || cx_stmt_step(s, &row, &err) != CX_OK ||
-        !row) {
-        return -1;
-    }
-    const int64_t count = cx_stmt_int(s, 0);
-    cx_stmt_reset(s);
-    return count;
-}
-
-static size_t sweep_all(struct fixture *f)
-{
-    struct cx_err err = { "" };
-    bool more = true;
-    size_t calls = 0;
-    while (more && calls < 10000) {
-        EXPECT_INT(cx_vector_sweep(f->vectors, f->db, &more, &err), CX_OK);
-        calls++;
-    }
-    return calls;
 }
 
 static size_t drop(struct fixture *f, struct cx_vector **v)

@@ -193,3 +193,38 @@ const char *search_ids(struct fixture *f, const struct cx_search *search, char t
     json_decref(hits);
     return text;
 }
+
+int64_t count_of(struct fixture *f, const char *sql)
+{
+    struct cx_stmt *s = NULL;
+    struct cx_err err = { "" };
+    bool row = false;
+    if (cx_db_prepare(f->db, sql, &s, &err) != CX_OK || cx_stmt_step(s, &row, &err) != CX_OK ||
+        !row) {
+        return -1;
+    }
+    const int64_t count = cx_stmt_int(s, 0);
+    cx_stmt_reset(s);
+    return count;
+}
+
+size_t sweep_all(struct fixture *f)
+{
+    struct cx_err err = { "" };
+    bool more = true;
+    size_t calls = 0;
+    while (more && calls < 10000) {
+        EXPECT_INT(cx_vector_sweep(f->vectors, f->db, &more, &err), CX_OK);
+        calls++;
+    }
+    EXPECT(!more);
+    return calls;
+}
+
+void tend_all(struct fixture *f)
+{
+    bool more = true;
+    while (more) {
+        cx_vector_tend(f->vectors, 5, &more);
+    }
+}

@@ -9,6 +9,7 @@
 #include "test.h"
 
 #define DIMENSION 8
+#define BYTES_MAX ((size_t)1 << 30) /* of an index that may have all it wants */
 
 struct fixture {
     struct cx_store *store;
@@ -27,6 +28,13 @@ bool fixture_open_graph(struct fixture *f, unsigned dimension, size_t graph_abov
 void fixture_close(struct fixture *f);
 /* Opened, looked at, and closed: its default collection belongs to another model. */
 bool is_of_another_model(struct fixture *f, const char *fingerprint, unsigned dimension);
+
+/* The first column of the first row; -1 where that fails. */
+int64_t count_of(struct fixture *f, const char *sql);
+/* Until nothing is left to be swept; how many calls that took. */
+size_t sweep_all(struct fixture *f);
+/* Until all graphs are as they should be. */
+void tend_all(struct fixture *f);
 
 /* Of this text; good until the next one or the end. */
 const struct cx_vector_filter *filter(struct fixture *f, const char *text);

@@ -33,14 +33,6 @@ static void put_drawn(struct fixture *f, uint64_t *state, size_t first, size_t c
     REQUIRE(put(f, docs, count, &figures) == CX_OK);
 }
 
-static void tend_all(struct fixture *f)
-{
-    bool more = true;
-    while (more) {
-        cx_vector_tend(f->vectors, 5, &more);
-    }
-}
-
 /* The graph comes with one slice, however short, where the file is good. */
 static void tend_once(struct fixture *f)
 {

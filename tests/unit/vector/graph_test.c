@@ -64,14 +64,6 @@ static void put_drawn(struct fixture *f, uint64_t *state, size_t first, size_t c
     }
 }
 
-static void tend_all(struct fixture *f)
-{
-    bool more = true;
-    while (more) {
-        cx_vector_tend(f->vectors, 5, &more);
-    }
-}
-
 static json_t *hits_of(struct fixture *f, const float *query, bool exact, const char *only,
                        enum cx_search_mode mode)
 {

@@ -10,8 +10,6 @@
 
 #include "fixture.h"
 
-#define BYTES_MAX ((size_t)1 << 30)
-
 static const float X[DIMENSION] = { 1 };
 static const float Y[DIMENSION] = { 0, 1 };
 

@@ -8,7 +8,6 @@
 
 #include "fixture.h"
 
-#define BYTES_MAX ((size_t)1 << 30)
 #define WIDE 12
 
 static const float X[DIMENSION] = { 1 };
@@ -55,16 +54,6 @@ static const char *found(struct fixture *f, enum cx_search_mode mode, const char
     return search_ids(f, &search, ids);
 }
 
-static void sweep_all(struct fixture *f)
-{
-    struct cx_err err = { "" };
-    bool more = true;
-    for (size_t i = 0; more && i < 10000; i++) {
-        EXPECT_INT(cx_vector_sweep(f->vectors, f->db, &more, &err), CX_OK);
-    }
-    EXPECT(!more);
-}
-
 /* At most `limit` of those that wait get this vector. */
 static size_t fill_some(struct fixture *f, size_t limit, const float *vector, unsigned dimension)
 {
@@ -83,20 +72,6 @@ static size_t fill_some(struct fixture *f, size_t limit, const float *vector, un
                CX_OK);
     cx_vector_pending_free(&pending);
     return filled;
-}
-
-static int64_t count_of(struct fixture *f, const char *sql)
-{
-    struct cx_stmt *s = NULL;
-    struct cx_err err = { "" };
-    bool row = false;
-    if (cx_db_prepare(f->db, sql, &s, &err) != CX_OK || cx_stmt_step(s, &row, &err) != CX_OK ||
-        !row) {
-        return -1;
-    }
-    const int64_t count = cx_stmt_int(s, 0);
-    cx_stmt_reset(s);
-    return count;
 }
 
 static int64_t vectors_in_all(struct fixture *f)
