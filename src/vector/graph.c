@@ -196,7 +196,8 @@ static void forget(struct vector__graph *graph)
 
 static void add_block(struct vector__graph *graph)
 {
-    graph->blocks = cx_realloc_array(graph->blocks, graph->block_count + 1, sizeof *graph->blocks);
+    graph->blocks = cx_realloc_array(graph->blocks, graph->block_count + 1,
+                                     sizeof(struct vector__graph_block *));
     struct vector__graph_block *block = cx_alloc(sizeof *block);
     memset(block->links, 0xFF, sizeof block->links);
     graph->blocks[graph->block_count++] = block;

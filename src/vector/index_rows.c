@@ -132,13 +132,13 @@ void vector__index_flush(struct vector__index *index)
     free(row);
 }
 
-/* row: room for one. False where none could be written. */
+/* row: room for one; written: says of each row whether it was. False where none could be written. */
 static bool write_block(struct vector__index *index, size_t block, bool *written, float *row)
 {
     float *const *fresh = index->blocks[block]->fresh;
     bool any = false;
+    memset(written, 0, VECTOR__BLOCK_ROWS * sizeof *written);
     for (size_t i = 0; i < VECTOR__BLOCK_ROWS; i++) {
-        written[i] = false;
         if (fresh[i] != NULL) {
             memset(row, 0, index->stride * sizeof *row);
             if (fresh[i] != VECTOR__WIPED) {

@@ -3,9 +3,11 @@
  * Float32 rows of the index: written, read, overwritten, wiped; and a file that refuses them.
  */
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "fixture.h"
@@ -127,6 +129,32 @@ TEST(a_row_that_cannot_be_written_stays)
     EXPECT(!vector__index_read(&r.index, vector__index_find(&r.index, 1), row));
     (void)close(good);
     (void)close(full);
+    rows_free(&r);
+}
+
+/* Where the disk is full after some rows, those are in the file, and the others stay as they were. */
+TEST(rows_that_find_no_room_stay)
+{
+    struct rows r;
+    rows_init(&r);
+    uint64_t state = 7;
+    for (size_t i = 0; i < COUNT; i++) {
+        put_row(&r, i, &state);
+    }
+    struct rlimit before;
+    REQUIRE(getrlimit(RLIMIT_FSIZE, &before) == 0);
+    void (*handler)(int) = signal(SIGXFSZ, SIG_IGN);
+    const struct rlimit three_rows = { .rlim_cur = 3 * 32 * sizeof(float),
+                                       .rlim_max = before.rlim_max };
+    REQUIRE(setrlimit(RLIMIT_FSIZE, &three_rows) == 0);
+    vector__index_flush(&r.index);
+    (void)setrlimit(RLIMIT_FSIZE, &before);
+    (void)signal(SIGXFSZ, handler);
+    EXPECT_INT(r.index.fresh_count, COUNT - 3);
+    expect_rows(&r);
+    vector__index_flush(&r.index);
+    EXPECT_INT(r.index.fresh_count, 0);
+    expect_rows(&r);
     rows_free(&r);
 }
 
