@@ -103,6 +103,8 @@ enum cx_status app__url_check(const char *text, struct cx_err *err) CX_MUST_CHEC
 enum cx_status app__item_check(enum app__type type, const char *item,
                                struct cx_err *err) CX_MUST_CHECK;
 
+#define APP__ARENA_MAX_BYTES ((size_t)16 << 20)
+
 /* ---- Parts of loading -------------------------------------------------------------------------- */
 void app__config_warn(struct cx_config *config, const char *format, ...) CX_PRINTF(2, 3);
 /* The place of a key's value: "default", "/etc/cortex/cortex.conf:12", "environment CORTEX_PORT". */
