@@ -67,8 +67,6 @@ static inline bool app__has_vector_store(const struct app *app)
 /* rooms.c. On failure what was made stays for app__end_rooms, once the loop has run dry. */
 enum cx_status app__make_rooms(struct app *app, struct cx_err *err);
 void app__end_rooms(struct app *app);
-/* Threads of the cpu lane. */
-unsigned app__cpu_threads(const struct cx_config *config);
 
 /* listening.c. Opens every listener and sets app->port. */
 enum cx_status app__listen(struct app *app, struct cx_err *err);

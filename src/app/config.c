@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "app/cli.h"
 #include "app/config_table.h"
@@ -370,6 +371,15 @@ enum cx_status app__config_add_token(struct cx_config *config, const struct app_
 }
 
 /* ---- Afterwards -------------------------------------------------------------------------------- */
+
+unsigned app__cpu_threads(const struct cx_config *config)
+{
+    if (config->lanes_cpu_threads > 0) {
+        return config->lanes_cpu_threads;
+    }
+    const long online = sysconf(_SC_NPROCESSORS_ONLN);
+    return online < 1 ? 1 : (unsigned)online;
+}
 
 void app__config_tokens(const struct cx_config *config, struct cx_tokens **out)
 {

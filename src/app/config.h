@@ -152,6 +152,8 @@ enum cx_status app__config_allows_remote(const struct cx_config *config, const c
 /* "127.0.0.1:4949", "[::1]:4949": a literal and a port. False if it is none. */
 bool app__address_parse(const char *text, bool *loopback);
 
+/* Threads of the cpu lane: one a processor where no number is set. */
+unsigned app__cpu_threads(const struct cx_config *config);
 /* The tokens as the HTTP server takes them. */
 void app__config_tokens(const struct cx_config *config, struct cx_tokens **out);
 

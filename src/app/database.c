@@ -7,8 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "app/app_internal.h"
+#include "cortex/audit.h"
+#include "cortex/embed.h"
 #include "cortex/state.h"
+#include "cortex/vector.h"
 
 enum cx_status app__open_store(const struct cx_config *config, struct cx_store **out,
                                struct cx_err *err)

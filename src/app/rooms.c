@@ -35,15 +35,6 @@ enum cx_status app__make_rooms(struct app *app, struct cx_err *err)
     return status;
 }
 
-unsigned app__cpu_threads(const struct cx_config *config)
-{
-    if (config->lanes_cpu_threads > 0) {
-        return config->lanes_cpu_threads;
-    }
-    const long online = sysconf(_SC_NPROCESSORS_ONLN);
-    return online < 1 ? 1 : (unsigned)online;
-}
-
 static enum cx_status make_loop(struct app *app, struct cx_err *err)
 {
     const struct cx_config *c = app->config;
