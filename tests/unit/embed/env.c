@@ -40,7 +40,6 @@ bool upstream_start(struct upstream *u, const char *unix_path)
         return false;
     }
     (void)pthread_mutex_init(&u->mutex, NULL);
-    (void)pthread_cond_init(&u->changed, NULL);
     return pthread_create(&u->thread, NULL, serve, u) == 0;
 }
 
@@ -53,17 +52,15 @@ void upstream_stop(struct upstream *u)
         free(u->heads[i]);
         free(u->bodies[i]);
     }
-    (void)pthread_cond_destroy(&u->changed);
     (void)pthread_mutex_destroy(&u->mutex);
 }
 
-void upstream_await(struct upstream *u, size_t requests)
+size_t upstream_requests(struct upstream *u)
 {
     (void)pthread_mutex_lock(&u->mutex);
-    while (u->requests < requests) {
-        (void)pthread_cond_wait(&u->changed, &u->mutex);
-    }
+    const size_t requests = u->requests;
     (void)pthread_mutex_unlock(&u->mutex);
+    return requests;
 }
 
 static void *serve(void *arg)
@@ -112,7 +109,6 @@ static void serve_one(struct upstream *u, int fd)
         u->bodies[n] = cx_strndup(in.data + head_len, body_len);
     }
     u->requests++;
-    (void)pthread_cond_broadcast(&u->changed);
     (void)pthread_mutex_unlock(&u->mutex);
     struct cx_buf out;
     cx_buf_init(&out, (size_t)256 << 20);

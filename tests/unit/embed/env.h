@@ -24,14 +24,13 @@ struct upstream {
     void (*answer)(void *ctx, size_t n, struct cx_str body, struct cx_buf *out);
     void *ctx;
     pthread_mutex_t mutex; /* over what follows */
-    pthread_cond_t changed;
     size_t requests;
     char *heads[REQUESTS_MAX];
     char *bodies[REQUESTS_MAX];
 };
 bool upstream_start(struct upstream *u, const char *unix_path);
 void upstream_stop(struct upstream *u);
-void upstream_await(struct upstream *u, size_t requests);
+size_t upstream_requests(struct upstream *u); /* that have come */
 
 struct env {
     struct cx_loop *loop;

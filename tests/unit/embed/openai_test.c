@@ -445,12 +445,17 @@ TEST(openai_times_out)
 struct canceller {
     struct call *call;
     struct upstream *upstream;
+    struct cx_timer *timer;
 };
 
 static void on_time(void *ctx)
 {
     const struct canceller *c = ctx;
-    upstream_await(c->upstream, 1); /* the request has gone out */
+    if (upstream_requests(c->upstream) == 0) {
+        cx_timer_start(c->timer, 5,
+                       0); /* it has not gone out yet, and only this thread can send it */
+        return;
+    }
     cx_embed_call_cancel(c->call->handle);
 }
 
@@ -470,14 +475,13 @@ TEST(openai_cancel_completes_once)
     /* While the server lets us wait. */
     REQUIRE(world_open(&w, SILENT, "some-model", 4));
     REQUIRE(call_start(&call, &w.env, w.e, CX_EMBED_QUERY, TEXTS, 1, 30000) == CX_OK);
-    struct canceller canceller = { &call, &w.server.upstream };
-    struct cx_timer *timer = NULL;
-    cx_timer_new(w.env.loop, on_time, &canceller, &timer);
-    cx_timer_start(timer, 50, 0); /* time for the loop to send: await makes sure of it */
+    struct canceller canceller = { &call, &w.server.upstream, NULL };
+    cx_timer_new(w.env.loop, on_time, &canceller, &canceller.timer);
+    cx_timer_start(canceller.timer, 5, 0);
     env_run(&w.env);
     EXPECT_INT(call.completions, 1);
     EXPECT_INT(call.result.status, CX_CANCELLED);
-    cx_timer_free(&timer);
+    cx_timer_free(&canceller.timer);
     world_close(&w);
 
     /* While the request is being written on the lane. */
