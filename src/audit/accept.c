@@ -27,6 +27,7 @@ struct repair {
     uint64_t indexed_to;
     uint8_t indexed_head[CX_SHA256_BYTES];
     struct audit__checkpoint base; /* the most that was ever promised */
+    int64_t last_us;               /* of all entries: time does not go back in a ledger */
 };
 
 static enum cx_status look(struct repair *r, struct cx_err *err);
@@ -158,8 +159,13 @@ static enum cx_status read_folder(struct repair *r, struct cx_err *err)
 
 static void on_entry(void *ctx, const struct audit__place *place, const struct audit__line *line)
 {
+    struct repair *r = ctx;
+    struct audit__entry entry;
     (void)place;
-    audit__notes_take(&((struct repair *)ctx)->notes, line->entry);
+    audit__notes_take(&r->notes, line->entry);
+    if (audit__entry_parse(line->entry, &entry) && entry.recorded_us > r->last_us) {
+        r->last_us = entry.recorded_us;
+    }
 }
 
 static enum cx_status walk_all(struct repair *r, struct cx_err *err)
@@ -312,7 +318,8 @@ static enum cx_status write_note(struct repair *r, const json_t *what, struct cx
     cx_json_write(note, &content);
     json_decref(note);
     struct audit__checkpoint before = r->base;
-    before.time_us = cx_clock_wall_us();
+    const int64_t now_us = cx_clock_wall_us();
+    before.time_us = now_us > r->last_us ? now_us : r->last_us;
     audit__checkpoint_sign(&before, r->options->signer);
     struct audit__checkpoint after = { .size = before.size + 1, .time_us = before.time_us };
     audit__entry_write(before.time_us, CX_AUDIT_DAMAGE,

@@ -50,52 +50,23 @@ enum cx_status cx_audit_export_some(struct cx_audit *a, struct cx_audit_export *
 
 /* ---- Which come next --------------------------------------------------------------------------- */
 
-static size_t recent_places(struct cx_audit *a, const struct cx_audit_export *e,
+static size_t recent_places(struct cx_audit *a, const struct audit__selection *s,
                             struct audit__found *found);
-
-#define NEXT(condition)                                                                            \
-    "SELECT sequence, segment, offset, bytes FROM audit_entries WHERE kind = 0 AND sequence > ?1"  \
-    " AND sequence <= ?2 AND recorded_us > ?3 AND recorded_us <= ?4" condition                     \
-    " ORDER BY sequence LIMIT ?5"
 
 /* Memory first: what is taken out of it meanwhile is then in the index. */
 static enum cx_status next_places(struct cx_audit *a, struct cx_db *db,
                                   const struct cx_audit_export *e, struct audit__found *found,
                                   size_t *count, struct cx_err *err)
 {
+    const struct audit__selection s = { .agent = e->agent,
+                                        .correlation = e->correlation,
+                                        .after = e->after,
+                                        .to = e->end,
+                                        .since_us = e->since_us,
+                                        .until_us = e->until_us };
     struct audit__found *recent = cx_realloc_array(NULL, PIECE_RUNS, sizeof *recent);
-    const size_t recent_count = recent_places(a, e, recent);
-    struct cx_stmt *stmt = NULL;
-    const char *sql =
-        e->agent.p != NULL
-            ? (e->correlation.p != NULL ? NEXT(" AND +agent = ?6 AND correlation_id = ?7")
-                                        : NEXT(" AND agent = ?6"))
-            : (e->correlation.p != NULL ? NEXT(" AND correlation_id = ?7") : NEXT(""));
-    enum cx_status status = cx_db_prepare(db, sql, &stmt, err);
-    if (status == CX_OK) {
-        cx_stmt_bind_int(stmt, 1, (int64_t)e->after);
-        cx_stmt_bind_int(stmt, 2, (int64_t)e->end);
-        cx_stmt_bind_int(stmt, 3, e->since_us != 0 ? e->since_us : INT64_MIN);
-        cx_stmt_bind_int(stmt, 4, e->until_us != 0 ? e->until_us : INT64_MAX);
-        cx_stmt_bind_int(stmt, 5, PIECE_RUNS);
-        if (e->agent.p != NULL) {
-            cx_stmt_bind_text(stmt, 6, e->agent);
-        }
-        if (e->correlation.p != NULL) {
-            cx_stmt_bind_text(stmt, 7, e->correlation);
-        }
-    }
-    for (bool row = true; status == CX_OK && row;) {
-        status = cx_stmt_step(stmt, &row, err);
-        if (status == CX_OK && row) {
-            found[(*count)++] = (struct audit__found){
-                .sequence = (uint64_t)cx_stmt_int(stmt, 0),
-                .place = { .segment = (uint32_t)cx_stmt_int(stmt, 1),
-                           .offset = (uint64_t)cx_stmt_int(stmt, 2),
-                           .bytes = (size_t)cx_stmt_int(stmt, 3) },
-            };
-        }
-    }
+    const size_t recent_count = recent_places(a, &s, recent);
+    const enum cx_status status = audit__index_select(db, &s, false, PIECE_RUNS, found, count, err);
     for (size_t i = 0; status == CX_OK && i < recent_count && *count < PIECE_RUNS; i++) {
         if (*count == 0 || recent[i].sequence > found[*count - 1].sequence) {
             found[(*count)++] = recent[i];
@@ -105,17 +76,14 @@ static enum cx_status next_places(struct cx_audit *a, struct cx_db *db,
     return status;
 }
 
-static size_t recent_places(struct cx_audit *a, const struct cx_audit_export *e,
+static size_t recent_places(struct cx_audit *a, const struct audit__selection *s,
                             struct audit__found *found)
 {
     size_t count = 0;
     audit__lock(a);
     for (const struct audit__recent *r = a->first_recent; r != NULL && count < PIECE_RUNS;
          r = r->next) {
-        if (r->kind == CX_AUDIT_RUN && r->sequence > e->after && r->sequence <= e->end &&
-            r->recorded_us > e->since_us && (e->until_us == 0 || r->recorded_us <= e->until_us) &&
-            (e->agent.p == NULL || cx_str_eq(e->agent, r->agent)) &&
-            (e->correlation.p == NULL || cx_str_eq(e->correlation, r->correlation))) {
+        if (audit__is_selected(s, r)) {
             found[count++] = (struct audit__found){ .sequence = r->sequence, .place = r->place };
         }
     }

@@ -15,6 +15,7 @@
 #include "audit/files.h"
 
 #define KEYS_MAX_BYTES ((size_t)AUDIT__KEYS_MAX * AUDIT__SMALL_MAX_BYTES)
+#define MOVING_READS 20
 #define TORN_READS 5 /* of a slot that is being written while it is read */
 
 struct audit__finding *audit__find_add(struct audit__findings *f, const char *format, ...)
@@ -110,6 +111,7 @@ static enum cx_status read_slots(struct audit__folder *f, struct audit__findings
 static enum cx_status read_stub(struct audit__folder *f, struct audit__findings *findings,
                                 struct cx_err *err);
 static enum cx_status list_segments(struct audit__folder *f, struct cx_err *err);
+static bool is_stale(const struct audit__folder *f);
 static void judge_segments(const struct audit__folder *f, struct audit__findings *findings);
 static bool is_unused(const struct audit__folder *f);
 
@@ -119,16 +121,25 @@ enum cx_status audit__folder_read(int dir, struct audit__folder *out,
     struct audit__folder f = { .dir = dir };
     struct cx_err why = { "" };
     bool there = false;
+    const size_t findings_before = findings->count;
     enum cx_status keys = audit__keys_read(dir, &f.keys, &why);
     enum cx_status status = keys == CX_IO_ERROR ? keys : CX_OK;
-    if (status == CX_OK) {
+    /* A segment that is begun in between is not in the list, and the checkpoint may be one of it: then once
+     * more. What is removed in between was in the list, and the stub behind it says so. */
+    bool again = status == CX_OK;
+    for (int i = 0; again && i < MOVING_READS; i++) {
+        findings->count = findings_before;
         status = list_segments(&f, err);
+        if (status == CX_OK) {
+            status = read_stub(&f, findings, err);
+        }
+        if (status == CX_OK) {
+            status = read_slots(&f, findings, &there, err);
+        }
+        again = status == CX_OK && is_stale(&f);
     }
-    if (status == CX_OK) {
-        status = read_stub(&f, findings, err);
-    }
-    if (status == CX_OK) {
-        status = read_slots(&f, findings, &there, err);
+    if (again) {
+        status = cx_err_set(err, CX_CONFLICT, "segments were begun while the ledger was looked at");
     }
     if (status == CX_OK) {
         f.empty = !there && !f.has_stub && findings->count == 0 && is_unused(&f);
@@ -248,6 +259,7 @@ static void note_segment(struct audit__folder *f, uint32_t number, bool packed);
 
 static enum cx_status list_segments(struct audit__folder *f, struct cx_err *err)
 {
+    f->segment_count = 0;
     /* A descriptor of its own: the position of a directory is the descriptor's. */
     const int fd = openat(f->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *list = fd >= 0 ? fdopendir(fd) : NULL;
@@ -289,6 +301,26 @@ static void note_segment(struct audit__folder *f, uint32_t number, bool packed)
     }
     f->segments[f->segment_count++] =
         (struct audit__segment){ .number = number, .plain = !packed, .packed = packed };
+}
+
+static bool has_segment(const struct audit__folder *f, uint32_t number)
+{
+    char name[AUDIT__SEGMENT_NAME_BYTES];
+    return faccessat(f->dir, audit__segment_name(number, false, name), F_OK, 0) == 0 ||
+           faccessat(f->dir, audit__segment_name(number, true, name), F_OK, 0) == 0;
+}
+
+/* One is there that the list has not: begun behind it, or packed while it was made. */
+static bool is_stale(const struct audit__folder *f)
+{
+    uint32_t last = f->segment_count > 0 ? f->segments[0].number : 0;
+    for (size_t i = 1; i < f->segment_count; i++) {
+        if (f->segments[i].number != last + 1 && has_segment(f, last + 1)) {
+            return true;
+        }
+        last = f->segments[i].number;
+    }
+    return last < UINT32_MAX && has_segment(f, last + 1);
 }
 
 /* The walk finds what a gap has taken; here only what it cannot see. */

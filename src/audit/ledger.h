@@ -18,6 +18,7 @@
 #define AUDIT__GROUP_BYTES_MAX ((size_t)8 * 1024 * 1024)
 #define AUDIT__AGENTS_MAX 4096 /* whose entries are counted one by one */
 #define AUDIT__AGENT_BUCKETS 1024
+#define AUDIT__LABELS_MAX 100 /* shown of one run, the newest */
 
 enum audit__state { AUDIT__OPEN, AUDIT__DAMAGED, AUDIT__FAILED };
 enum audit__outcome {
@@ -171,6 +172,10 @@ enum cx_status audit__make_segment(const struct cx_audit_files *files, int dir, 
 void audit__fail(struct cx_audit *a, const char *what, enum cx_status status);
 int audit__sync(struct cx_audit *a, int fd);
 
+/* tail.c */
+/* Makes the ledger where there is none; takes it over, or finds it damaged. */
+enum cx_status audit__open_tail(struct cx_audit *a, struct cx_err *err) CX_MUST_CHECK;
+
 /* queue.c */
 /* Whether records are taken, and if not, why. */
 enum cx_status audit__takes_records(struct cx_audit *a, struct cx_err *err) CX_MUST_CHECK;
@@ -200,19 +205,38 @@ enum cx_status audit__filter_make(struct cx_audit *a, struct cx_db *db,
 bool audit__filter_may_know(struct cx_audit *a, int64_t run_hash);
 void audit__filter_free(struct cx_audit *a);
 
-/* index.c */
+/* index_read.c */
 /* What the index knows: how far it reaches, and the figures up to there. */
 enum cx_status audit__index_load(struct cx_audit *a, struct cx_err *err) CX_MUST_CHECK;
-/* The place of the first entry of that kind behind a sequence. CX_NOT_FOUND. */
 struct audit__found {
     uint64_t sequence;
     int64_t recorded_us;
     struct audit__place place;
 };
+/* The first run of that name behind a sequence. CX_NOT_FOUND. */
 enum cx_status audit__index_find(struct cx_db *db, int64_t run_hash, struct cx_str run_id,
-                                 enum cx_audit_kind kind, uint64_t after, struct audit__found *out,
+                                 uint64_t after, struct audit__found *out,
                                  struct cx_err *err) CX_MUST_CHECK;
+/* The newest AUDIT__LABELS_MAX labels of a run, oldest first. *count is 0 before. */
+enum cx_status audit__index_labels(struct cx_db *db, int64_t run_hash, struct cx_str run_id,
+                                   struct audit__found *found, size_t *count,
+                                   struct cx_err *err) CX_MUST_CHECK;
+struct audit__selection {      /* of runs */
+    struct cx_str agent;       /* p NULL = any */
+    struct cx_str correlation; /* p NULL = any */
+    uint64_t after;            /* behind this entry … */
+    uint64_t to;               /* … up to this one */
+    int64_t since_us;          /* recorded after that; 0 = all */
+    int64_t until_us;          /* and not after that; 0 = all */
+};
+/* Adds at most limit to found. */
+enum cx_status audit__index_select(struct cx_db *db, const struct audit__selection *s,
+                                   bool newest_first, size_t limit, struct audit__found *found,
+                                   size_t *count, struct cx_err *err) CX_MUST_CHECK;
+bool audit__is_selected(const struct audit__selection *s, const struct audit__recent *r);
 enum cx_status audit__index_clear(struct cx_db *db, struct cx_err *err) CX_MUST_CHECK;
+
+/* catch_up.c */
 void audit__catch_up_free(struct cx_audit *a);
 
 /* tidy.c */

@@ -7,13 +7,9 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "cortex/json.h"
-
-#define PAGE_BYTES ((size_t)8 * 1024 * 1024)
-#define FOUND_MAX 1001
 
 /* ---- Lines ------------------------------------------------------------------------------------- */
 
@@ -166,9 +162,7 @@ enum cx_status audit__find_run(struct cx_audit *a, struct cx_db *db, int64_t run
     const uint64_t removed_to = a->removed_to;
     audit__unlock(a);
     *in_memory = recent != NULL;
-    return *in_memory
-               ? CX_OK
-               : audit__index_find(db, run_hash, run_id, CX_AUDIT_RUN, removed_to, found, err);
+    return *in_memory ? CX_OK : audit__index_find(db, run_hash, run_id, removed_to, found, err);
 }
 
 static enum cx_status find_place(struct cx_audit *a, struct cx_db *db, struct cx_str run_id,
@@ -184,14 +178,17 @@ enum cx_status audit__put_labels(struct cx_audit *a, const struct audit__found *
     enum cx_status status = CX_OK;
     struct cx_buf text;
     cx_buf_init(&text, AUDIT__LINE_MAX_BYTES);
+    size_t put = 0;
     cx_buf_putc(out, '[');
     for (size_t i = 0; i < count && status == CX_OK; i++) {
         struct audit__line line;
         struct audit__entry entry;
         cx_buf_clear(&text);
         status = audit__read_line(a, &found[i].place, &text, &line, &entry, err);
-        if (status == CX_OK) {
-            cx_buf_puts(out, i > 0 ? "," : "");
+        if (status == CX_NOT_FOUND) {
+            status = CX_OK; /* it is damaged, which verifying tells; the run is not */
+        } else if (status == CX_OK) {
+            cx_buf_puts(out, put++ > 0 ? "," : "");
             audit__put_entry(&line, &entry, out);
             cx_buf_putc(out, '}');
         }
@@ -218,31 +215,7 @@ enum cx_status audit__find_labels(struct cx_audit *a, struct cx_db *db, struct c
         }
     }
     audit__unlock(a);
-    struct cx_stmt *stmt = NULL;
-    enum cx_status status =
-        cx_db_prepare(db,
-                      "SELECT sequence, segment, offset, bytes FROM audit_entries"
-                      " WHERE run_hash = ?1 AND kind = 1 AND run_id = ?2 ORDER BY sequence",
-                      &stmt, err);
-    if (status == CX_OK) {
-        cx_stmt_bind_int(stmt, 1, run_hash);
-        cx_stmt_bind_text(stmt, 2, run_id);
-    }
-    for (bool row = true; status == CX_OK && row;) {
-        status = cx_stmt_step(stmt, &row, err);
-        if (status == CX_OK && row) {
-            if (*count == AUDIT__LABELS_MAX) { /* the newest ones count */
-                memmove(found, found + 1, (AUDIT__LABELS_MAX - 1) * sizeof *found);
-                --*count;
-            }
-            found[(*count)++] = (struct audit__found){
-                .sequence = (uint64_t)cx_stmt_int(stmt, 0),
-                .place = { .segment = (uint32_t)cx_stmt_int(stmt, 1),
-                           .offset = (uint64_t)cx_stmt_int(stmt, 2),
-                           .bytes = (size_t)cx_stmt_int(stmt, 3) },
-            };
-        }
-    }
+    const enum cx_status status = audit__index_labels(db, run_hash, run_id, found, count, err);
     for (size_t i = fresh_count; i-- > 0;) { /* newest first in its bucket */
         if (*count > 0 && found[*count - 1].sequence >= fresh[i].sequence) {
             continue;
@@ -275,153 +248,6 @@ enum cx_status cx_audit_locate(struct cx_audit *a, struct cx_str run_id, uint64_
     }
     cx_buf_free(&text);
     cx_store_return(a->options.store, db);
-    return status;
-}
-
-/* ---- A page ------------------------------------------------------------------------------------ */
-
-static size_t list_recent(struct cx_audit *a, const struct cx_audit_query *query, uint64_t before,
-                          struct audit__found *found);
-static enum cx_status list_indexed(struct cx_db *db, const struct cx_audit_query *query,
-                                   uint64_t before, struct audit__found *found, size_t *count,
-                                   struct cx_err *err);
-static enum cx_status put_page(struct cx_audit *a, const struct audit__found *found, size_t count,
-                               size_t limit, struct cx_buf *out, struct cx_err *err);
-
-enum cx_status cx_audit_list(struct cx_audit *a, const struct cx_audit_query *query,
-                             struct cx_buf *out, struct cx_err *err)
-{
-    uint64_t before = INT64_MAX;
-    if (query->cursor.p != NULL && (!cx_parse_u64(query->cursor, &before) || before > INT64_MAX)) {
-        return cx_err_set(err, CX_INVALID, "cursor is not one of this list's");
-    }
-    CX_CHECK(query->limit >= 1 && query->limit < FOUND_MAX);
-    struct audit__found *found = cx_realloc_array(NULL, FOUND_MAX, sizeof *found);
-    struct cx_db *db = cx_store_reader(a->options.store);
-    size_t count = list_recent(a, query, before, found);
-    if (count > 0) {
-        before = found[count - 1].sequence;
-    }
-    enum cx_status status = CX_OK;
-    if (count <= query->limit) {
-        status = list_indexed(db, query, before, found, &count, err);
-    }
-    cx_store_return(a->options.store, db);
-    if (status == CX_OK) {
-        status = put_page(a, found, count, query->limit, out, err);
-    }
-    free(found);
-    return status;
-}
-
-static bool is_wanted(const struct cx_audit_query *q, uint64_t before,
-                      const struct audit__recent *r)
-{
-    return r->kind == CX_AUDIT_RUN && r->sequence < before && r->recorded_us > q->since_us &&
-           (q->agent.p == NULL || cx_str_eq(q->agent, r->agent)) &&
-           (q->correlation.p == NULL || cx_str_eq(q->correlation, r->correlation));
-}
-
-/* The newest limit + 1 of what is in memory: a ring while going from the oldest to the newest. */
-static size_t list_recent(struct cx_audit *a, const struct cx_audit_query *query, uint64_t before,
-                          struct audit__found *found)
-{
-    const size_t most = query->limit + 1;
-    size_t count = 0;
-    audit__lock(a);
-    for (const struct audit__recent *r = a->first_recent; r != NULL; r = r->next) {
-        if (is_wanted(query, before, r)) {
-            found[count++ % most] =
-                (struct audit__found){ .sequence = r->sequence, .place = r->place };
-        }
-    }
-    audit__unlock(a);
-    const size_t kept = count < most ? count : most;
-    struct audit__found *turned = cx_realloc_array(NULL, most, sizeof *turned);
-    for (size_t i = 0; i < kept; i++) {
-        turned[i] = found[(count - 1 - i) % most];
-    }
-    memcpy(found, turned, kept * sizeof *turned);
-    free(turned);
-    return kept;
-}
-
-#define LIST(condition)                                                                            \
-    "SELECT sequence, segment, offset, bytes FROM audit_entries WHERE kind = 0 AND sequence < ?1"  \
-    " AND recorded_us > ?2" condition " ORDER BY sequence DESC LIMIT ?3"
-
-static enum cx_status list_indexed(struct cx_db *db, const struct cx_audit_query *query,
-                                   uint64_t before, struct audit__found *found, size_t *count,
-                                   struct cx_err *err)
-{
-    struct cx_stmt *stmt = NULL;
-    const char *sql =
-        query->agent.p != NULL
-            ? (query->correlation.p != NULL ? LIST(" AND +agent = ?4 AND correlation_id = ?5")
-                                            : LIST(" AND agent = ?4"))
-            : (query->correlation.p != NULL ? LIST(" AND correlation_id = ?5") : LIST(""));
-    enum cx_status status = cx_db_prepare(db, sql, &stmt, err);
-    if (status != CX_OK) {
-        return status;
-    }
-    cx_stmt_bind_int(stmt, 1, (int64_t)before);
-    cx_stmt_bind_int(stmt, 2, query->since_us != 0 ? query->since_us : INT64_MIN);
-    cx_stmt_bind_int(stmt, 3, (int64_t)(query->limit + 1 - *count));
-    if (query->agent.p != NULL) {
-        cx_stmt_bind_text(stmt, 4, query->agent);
-    }
-    if (query->correlation.p != NULL) {
-        cx_stmt_bind_text(stmt, 5, query->correlation);
-    }
-    for (bool row = true; status == CX_OK && row;) {
-        status = cx_stmt_step(stmt, &row, err);
-        if (status == CX_OK && row) {
-            found[(*count)++] = (struct audit__found){
-                .sequence = (uint64_t)cx_stmt_int(stmt, 0),
-                .place = { .segment = (uint32_t)cx_stmt_int(stmt, 1),
-                           .offset = (uint64_t)cx_stmt_int(stmt, 2),
-                           .bytes = (size_t)cx_stmt_int(stmt, 3) },
-            };
-        }
-    }
-    return status;
-}
-
-static enum cx_status put_page(struct cx_audit *a, const struct audit__found *found, size_t count,
-                               size_t limit, struct cx_buf *out, struct cx_err *err)
-{
-    struct cx_buf text;
-    cx_buf_init(&text, AUDIT__LINE_MAX_BYTES);
-    enum cx_status status = CX_OK;
-    uint64_t last = 0;
-    size_t put = 0;
-    cx_buf_puts(out, "{\"entries\":[");
-    size_t i = 0;
-    for (; i < count && i < limit && status == CX_OK && (put == 0 || out->len < PAGE_BYTES); i++) {
-        struct audit__line line;
-        struct audit__entry entry;
-        cx_buf_clear(&text);
-        status = audit__read_line(a, &found[i].place, &text, &line, &entry, err);
-        last = found[i].sequence;
-        if (status == CX_NOT_FOUND) {
-            status = CX_OK; /* retention took it, or it is damaged, which verifying tells */
-            continue;
-        }
-        if (status == CX_OK) {
-            cx_buf_puts(out, put++ > 0 ? "," : "");
-            audit__put_entry(&line, &entry, out);
-            cx_buf_putc(out, '}');
-        }
-    }
-    if (i < count) {
-        cx_buf_printf(out, "],\"cursor\":\"%" PRIu64 "\"}", last);
-    } else {
-        cx_buf_puts(out, "],\"cursor\":null}");
-    }
-    cx_buf_free(&text);
-    if (status == CX_OK && out->failed) {
-        status = cx_err_set(err, CX_TOO_LARGE, "%s", cx_status_text(CX_TOO_LARGE));
-    }
     return status;
 }
 

@@ -7,8 +7,6 @@
 
 #include "audit/ledger.h"
 
-#define AUDIT__LABELS_MAX 100 /* shown of one run, the newest */
-
 /* A run's or a label's members, and where it stands in the chain: without its closing brace. */
 void audit__put_entry(const struct audit__line *line, const struct audit__entry *entry,
                       struct cx_buf *out);

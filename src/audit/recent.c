@@ -186,4 +186,6 @@ void audit__agents_free(struct cx_audit *a)
             free(gone);
         }
     }
+    a->agent_count = 0;
+    a->other_agents = 0;
 }

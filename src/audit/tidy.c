@@ -56,6 +56,8 @@ static void give_up(struct cx_audit *a)
     audit__reader_close(&t->packed);
     if (t->fd >= 0) {
         (void)close(t->fd);
+    }
+    if (t->made) {
         (void)a->files->unlink(a->files->ctx, a->dir, TEMPORARY);
     }
     cx_buf_free(&t->lines);
@@ -240,8 +242,9 @@ static enum cx_status begin_packing(struct cx_audit *a, uint32_t segment, struct
         return status;
     }
     t->fd = a->files->create(a->files->ctx, a->dir, TEMPORARY, O_RDWR | O_TRUNC);
-    return t->fd >= 0 ? CX_OK
-                      : cx_err_set(err, audit__file_status(errno), "packing: %s", strerror(errno));
+    t->made = t->fd >= 0;
+    return t->made ? CX_OK
+                   : cx_err_set(err, audit__file_status(errno), "packing: %s", strerror(errno));
 }
 
 static enum cx_status write_member(struct cx_audit *a, struct cx_err *err);
@@ -342,8 +345,11 @@ static enum cx_status put_in_place(struct cx_audit *a, struct cx_err *err)
     char packed[AUDIT__SEGMENT_NAME_BYTES];
     (void)audit__segment_name(segment, false, plain);
     (void)audit__segment_name(segment, true, packed);
-    if (a->files->rename(a->files->ctx, a->dir, TEMPORARY, packed) != 0 ||
-        a->files->sync(a->files->ctx, a->dir, false) != 0 ||
+    if (a->files->rename(a->files->ctx, a->dir, TEMPORARY, packed) != 0) {
+        return cx_err_set(err, audit__file_status(errno), "%s: %s", packed, strerror(errno));
+    }
+    a->tidy->made = false;
+    if (a->files->sync(a->files->ctx, a->dir, false) != 0 ||
         a->files->unlink(a->files->ctx, a->dir, plain) != 0 ||
         a->files->sync(a->files->ctx, a->dir, false) != 0) {
         return cx_err_set(err, audit__file_status(errno), "%s: %s", packed, strerror(errno));

@@ -12,6 +12,7 @@ struct audit__tidy { /* owner: the ledger */
     struct audit__reader plain;
     struct audit__reader packed; /* while comparing; owns the file then */
     int fd;                      /* while writing */
+    bool made;                   /* the temporary file is there */
     uint64_t written;
     bool comparing;
     struct cx_buf lines;

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "audit/format.h"
+#include "audit/ledger.h"
 
 #define FIRST "segment-00000001.jsonl"
 
@@ -203,6 +203,190 @@ TEST(pages_go_from_memory_to_the_index)
     query = (struct cx_audit_query){ .limit = 7, .cursor = CX_STR("x") };
     EXPECT_INT(cx_audit_list(f.audit, &query, &out, NULL), CX_INVALID);
     cx_buf_free(&out);
+    fixture_close(&f);
+}
+
+static size_t listed_since(struct fixture *f, int64_t since_us)
+{
+    struct cx_buf out = { .data = NULL };
+    const struct cx_audit_query query = { .limit = 100, .since_us = since_us };
+    size_t count = 0;
+    list(f, &query, &out);
+    for (const char *at = out.data; (at = strstr(at, "\"sequence\":")) != NULL; at++) {
+        count++;
+    }
+    cx_buf_free(&out);
+    return count;
+}
+
+static size_t exported_until(struct fixture *f, int64_t until_us)
+{
+    struct cx_buf out;
+    struct cx_audit_export e = { .until_us = until_us };
+    size_t count = 0;
+    cx_buf_init(&out, 1 << 20);
+    for (bool more = true; more;) {
+        EXPECT_INT(cx_audit_export_some(f->audit, &e, &out, &more, NULL), CX_OK);
+    }
+    for (const char *at = out.data; at != NULL && (at = strstr(at, "\"sequence\":")) != NULL;
+         at++) {
+        count++;
+    }
+    cx_buf_free(&out);
+    return count;
+}
+
+/* By every time at which a run was recorded, whether the runs are in memory or in the index. */
+TEST(a_time_bounds_what_is_listed)
+{
+    enum { RUNS = 40 };
+    struct fixture f;
+    int64_t times[RUNS];
+    REQUIRE(fixture_open(&f));
+    for (size_t i = 0; i < RUNS; i++) {
+        struct run run;
+        char id[16];
+        snprintf(id, sizeof id, "run-%zu", i);
+        run_make(&run, id, "out");
+        EXPECT_INT(fixture_record(&f, &run), CX_OK);
+        times[i] = run.record.recorded_us;
+        if (i == RUNS / 2) {
+            bool more = true;
+            EXPECT_INT(cx_audit_index(f.audit, &more, NULL), CX_OK);
+        }
+    }
+    for (int round = 0; round < 2; round++) {
+        for (size_t i = 0; i < RUNS; i++) {
+            for (int64_t beside = -1; beside <= 1; beside++) {
+                size_t later = 0;
+                for (size_t k = 0; k < RUNS; k++) {
+                    later += times[k] > times[i] + beside ? 1 : 0;
+                }
+                EXPECT_INT(listed_since(&f, times[i] + beside), later);
+                EXPECT_INT(exported_until(&f, times[i] + beside), RUNS - later);
+            }
+        }
+        bool more = true;
+        EXPECT_INT(cx_audit_index(f.audit, &more, NULL), CX_OK); /* the second round: all of them */
+    }
+    fixture_close(&f);
+}
+
+static enum cx_status record_label(struct fixture *f, const char *run_id, int number)
+{
+    struct run label;
+    run_make(&label, run_id, "");
+    label.record.kind = CX_AUDIT_LABEL;
+    const int len = snprintf(label.content, sizeof label.content,
+                             "{\"run_id\":\"%s\",\"label\":\"n%d.\"}", run_id, number);
+    label.record.content.len = (size_t)len;
+    return fixture_record(f, &label);
+}
+
+TEST(the_newest_labels_of_many_are_shown)
+{
+    struct fixture f;
+    struct cx_buf out;
+    REQUIRE(fixture_open(&f));
+    EXPECT(fixture_fill(&f, 1, 1));
+    for (int i = 1; i <= 250; i++) {
+        EXPECT_INT(record_label(&f, "run-1", i), CX_OK);
+        if (i == 180) {
+            bool more = true;
+            EXPECT_INT(cx_audit_index(f.audit, &more, NULL), CX_OK);
+        }
+    }
+    for (int round = 0; round < 2; round++) {
+        cx_buf_init(&out, 1 << 20);
+        EXPECT_INT(cx_audit_find(f.audit, CX_STR("run-1"), &out, NULL), CX_OK);
+        int next = 151;
+        for (const char *at = out.data; (at = strstr(at, "\"label\":\"n")) != NULL; at++) {
+            EXPECT_INT(strtol(at + 10, NULL, 10), next++);
+        }
+        EXPECT_INT(next, 251);
+        cx_buf_free(&out);
+        bool more = true;
+        EXPECT_INT(cx_audit_index(f.audit, &more, NULL), CX_OK); /* the second round: all of them */
+    }
+    fixture_close(&f);
+}
+
+TEST(a_damaged_label_hides_itself_alone)
+{
+    struct fixture f;
+    struct cx_buf out;
+    REQUIRE(fixture_open(&f));
+    EXPECT(fixture_fill(&f, 1, 1));
+    EXPECT_INT(record_label(&f, "run-1", 1), CX_OK);
+    EXPECT_INT(record_label(&f, "run-1", 2), CX_OK);
+    size_t len = 0;
+    char *data = file_read(f.ledger, FIRST, &len);
+    char *at = memmem(data, len, "n1.", 3);
+    REQUIRE(at != NULL);
+    *at = 'm';
+    file_write(f.ledger, FIRST, data, len);
+    free(data);
+    cx_buf_init(&out, 1 << 20);
+    EXPECT_INT(cx_audit_find(f.audit, CX_STR("run-1"), &out, NULL), CX_OK);
+    EXPECT(strstr(out.data, "\"labels\":[{\"run_id\":\"run-1\",\"label\":\"n2.\"") != NULL);
+    cx_buf_clear(&out);
+    struct cx_audit_export e = { .labelled = true };
+    bool more = true;
+    EXPECT_INT(cx_audit_export_some(f.audit, &e, &out, &more, NULL), CX_OK);
+    EXPECT(strstr(out.data, "\"label\":\"n2.\"") != NULL);
+    cx_buf_free(&out);
+    fixture_close(&f);
+}
+
+/* A slice that cannot be stored is read again: nothing is left out of the index, or counted twice. */
+TEST(an_index_that_fails_on_the_way_is_made_whole)
+{
+    enum { RUNS = 200 };
+    struct fixture f;
+    REQUIRE(fixture_open(&f));
+    EXPECT(fixture_fill(&f, 1, RUNS));
+    fixture_stop(&f);
+    struct cx_db *db = cx_store_writer(f.store);
+    EXPECT_INT(cx_db_exec(db,
+                          "CREATE TRIGGER no BEFORE INSERT ON audit_entries WHEN NEW.sequence = 150"
+                          " BEGIN SELECT RAISE(ABORT, 'no'); END",
+                          NULL),
+               CX_OK);
+    EXPECT(fixture_start(&f) != CX_OK);
+    REQUIRE(f.audit != NULL);
+    bool more = true;
+    EXPECT(cx_audit_index(f.audit, &more, NULL) != CX_OK);
+    EXPECT(!cx_audit_indexed(f.audit));
+    EXPECT_INT(cx_db_exec(db, "DROP TRIGGER no", NULL), CX_OK);
+    for (more = true; more;) {
+        EXPECT_INT(cx_audit_index(f.audit, &more, NULL), CX_OK);
+    }
+    EXPECT(cx_audit_indexed(f.audit));
+    for (int i = 1; i <= RUNS; i++) {
+        char id[16];
+        snprintf(id, sizeof id, "run-%d", i);
+        EXPECT(fixture_found(&f, id));
+    }
+    struct cx_buf out;
+    cx_buf_init(&out, 1 << 20);
+    cx_audit_stats(f.audit, &out);
+    EXPECT(strstr(out.data, "\"total_entries\":200,\"agents\":{\"tester\":200}") != NULL);
+    cx_buf_free(&out);
+    fixture_close(&f);
+}
+
+/* It is as old as its first entry, however often the process is started. */
+TEST(a_segment_does_not_grow_younger_over_a_restart)
+{
+    struct fixture f;
+    struct run run;
+    REQUIRE(fixture_open(&f));
+    run_make(&run, "first", "out");
+    EXPECT_INT(fixture_record(&f, &run), CX_OK);
+    EXPECT(fixture_fill(&f, 1, 3));
+    fixture_stop(&f);
+    REQUIRE(fixture_start(&f) == CX_OK);
+    EXPECT_INT(f.audit->segment_began_us, run.record.recorded_us);
     fixture_close(&f);
 }
 
