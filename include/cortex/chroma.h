@@ -44,6 +44,9 @@ enum cx_status cx_chroma_new(const struct cx_chroma_options *options, struct cx_
 /* Needs that no operation is under way (CX_CHECK). */
 void cx_chroma_free(struct cx_chroma **chroma);
 size_t cx_chroma_active(const struct cx_chroma *chroma);
+/* CX_INVALID where Chroma could not call a collection so. */
+enum cx_status cx_chroma_check_name(const struct cx_chroma *chroma, struct cx_str collection,
+                                    struct cx_err *err) CX_MUST_CHECK;
 enum cx_circuit cx_chroma_circuit(const struct cx_chroma *chroma);
 
 #define CX_CHROMA_DOCUMENTS_MAX 5000 /* in one operation */
@@ -65,10 +68,11 @@ struct cx_chroma_document {
 };
 
 enum cx_chroma_verb {
-    CX_CHROMA_LOOK,   /* docs: which of them are stored, and as they are now? */
-    CX_CHROMA_PUT,    /* docs, but unchanged ones: upsert; makes the collection */
-    CX_CHROMA_GET,    /* ids → answer: [document as GET /vector/documents/{doc_id} shows it] */
-    CX_CHROMA_IDS,    /* ids, or where → answer: [doc_id], at most limit */
+    CX_CHROMA_LOOK, /* docs: which of them are stored, and as they are now? */
+    CX_CHROMA_PUT,  /* docs, but unchanged ones: upsert; makes the collection */
+    CX_CHROMA_GET,  /* ids → answer: [document as GET /vector/documents/{doc_id} shows it] */
+    CX_CHROMA_IDS, /* ids, or where → answer: [doc_id] of those that are wanted; count of those that
+                         came, at most limit */
     CX_CHROMA_DELETE, /* ids */
     CX_CHROMA_COUNT,  /* → count */
     CX_CHROMA_QUERY,  /* query, where, limit → answer: [Hit], by score, ties by doc_id */
@@ -95,6 +99,8 @@ struct cx_chroma_op {
     unsigned include;
     size_t limit;
     size_t offset;
+    bool (*wanted)(void *ctx, struct cx_str id); /* CX_CHROMA_IDS; or NULL: all. On the lane */
+    void *wanted_ctx;
     uint64_t time_ms;        /* for all of it */
     const char *traceparent; /* or NULL; copied */
 

@@ -179,6 +179,8 @@ void cx_document_make_id(struct cx_str collection, struct cx_str uri, struct cx_
 /* PARENT#0001 for the first. id: CX_DOC_ID_MAX + 1 bytes; false where it would be longer. */
 #define CX_DOC_ID_MAX 512
 bool cx_document_passage_id(struct cx_str parent, size_t number, char *id);
+/* Its number, and the parent within doc_id; 0 where it is no such id. */
+size_t cx_document_passage_number(struct cx_str doc_id, struct cx_str *parent);
 /* For each document whether its stored content is the same, with a vector of the same model, and so
  * needs no embedding. Reader or writer. */
 enum cx_status cx_vector_unchanged(struct cx_vector *v, struct cx_db *db,

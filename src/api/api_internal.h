@@ -274,9 +274,8 @@ void api__sweep_free(struct cx_api *api);
 void api__sweep_wake(struct cx_api *api);
 
 /* chroma_*.c: in place of the endpoints above where a Chroma server keeps the documents. */
-extern const struct api__endpoint api__chroma_put, api__chroma_get,
-    api__chroma_delete_one, api__chroma_delete, api__chroma_collections, api__chroma_stats,
-    api__chroma_drop, api__chroma_refused;
+extern const struct api__endpoint api__chroma_get, api__chroma_delete_one, api__chroma_delete,
+    api__chroma_collections, api__chroma_stats, api__chroma_drop, api__chroma_refused;
 
 /* search.c */
 extern const struct api__endpoint api__search;
@@ -337,6 +336,8 @@ void api__query_fault(struct cx_faults *faults, const char *name, const char *ty
 /* What embedding may take: a little less than the request has left, so that the client is told of
  * the service's silence rather than of the deadline, and there is time to do without. */
 uint64_t api__embed_ms(struct cx_exchange *x);
+/* When it is worth coming again, where status has such a time; 0 = not known. */
+void api__say_when(struct cx_exchange *x, enum cx_status status, uint64_t retry_after_ms);
 /* 501 without a vector store of our own, 503 while it is being read; else CX_STEP_NEXT. */
 enum cx_step_result api__need_vector(struct cx_exchange *x);
 /* The same, and CX_STEP_NEXT where a Chroma server keeps the documents. */

@@ -16,13 +16,16 @@
 
 void api__batch_init(struct api__batch *b, struct cx_api *api, size_t ceiling)
 {
-    *b = (struct api__batch){ .api = api };
+    *b = (struct api__batch){ .api = api, .target = api__batch_target(api) };
     cx_arena_init(&b->arena, ceiling);
     cx_buf_init(&b->metadata, ceiling);
 }
 
 void api__batch_free(struct api__batch *b)
 {
+    if (b->target != NULL) {
+        b->target->release(b);
+    }
     free(b->sent);
     free(b->rows);
     free(b->metadata_at);
@@ -250,15 +253,22 @@ enum cx_status api__batch_read_done(struct api__batch *b, struct cx_err *err)
     }
     for (size_t i = 0; i < b->row_count; i++) {
         /* Only now: the buffer may have moved while it grew. */
-        const size_t end = i + 1 < b->row_count ? b->metadata_at[i + 1] : b->metadata.len;
-        b->rows[i].metadata =
-            (struct cx_str){ b->metadata.data + b->metadata_at[i], end - b->metadata_at[i] };
+        b->rows[i].metadata = api__batch_metadata(b, i);
     }
     drop_replaced(b);
     b->unchanged = cx_alloc((b->row_count + 1) * sizeof *b->unchanged);
     b->texts = cx_alloc((b->row_count + 1) * sizeof *b->texts);
     b->text_owner = cx_alloc((b->row_count + 1) * sizeof *b->text_owner);
     return CX_OK;
+}
+
+struct cx_str api__batch_metadata(const struct api__batch *b, size_t row)
+{
+    if (b->rows[row].metadata.p != NULL) {
+        return b->rows[row].metadata;
+    }
+    const size_t end = row + 1 < b->row_count ? b->metadata_at[row + 1] : b->metadata.len;
+    return (struct cx_str){ b->metadata.data + b->metadata_at[row], end - b->metadata_at[row] };
 }
 
 static void drop_replaced(struct api__batch *b)
@@ -295,13 +305,50 @@ static void drop_replaced(struct api__batch *b)
 
 /* ---- compare, embed, store ---- */
 
-enum cx_status api__batch_compare(struct api__batch *b, struct cx_err *err)
+const struct api__batch_target *api__batch_target(const struct cx_api *api)
 {
-    struct cx_db *db = cx_store_reader(b->api->options.store);
-    const enum cx_status status =
-        cx_vector_unchanged(b->v, db, b->rows, b->row_count, b->unchanged, err);
-    cx_store_return(b->api->options.store, db);
+    return api->options.chroma != NULL ? &api__batch_chroma : &api__batch_local;
+}
+
+static void begin(struct api__batch *b, api__batch_done_fn on_done, void *ctx)
+{
+    CX_CHECK(b->op.on_done == NULL);
+    memset(&b->op, 0, sizeof b->op);
+    b->op.on_done = on_done;
+    b->op.ctx = ctx;
+}
+
+static enum cx_status begun(struct api__batch *b, enum cx_status status)
+{
+    b->op.on_done = status == CX_OK ? b->op.on_done : NULL;
     return status;
+}
+
+enum cx_status api__batch_compare(struct api__batch *b, api__batch_done_fn on_done, void *ctx)
+{
+    begin(b, on_done, ctx);
+    return begun(b, b->target->compare(b));
+}
+
+enum cx_status api__batch_store(struct api__batch *b, api__batch_done_fn on_done, void *ctx)
+{
+    begin(b, on_done, ctx);
+    return begun(b, b->target->store(b));
+}
+
+void api__batch_cancel(struct api__batch *b)
+{
+    if (b->op.on_done != NULL) {
+        b->target->cancel(b);
+    }
+}
+
+void api__batch_done(struct api__batch *b, enum cx_status status)
+{
+    const api__batch_done_fn on_done = b->op.on_done;
+    b->op.on_done = NULL;
+    b->op.full = b->op.full && status == CX_OVERLOADED;
+    on_done(b->op.ctx, status, &b->op.err);
 }
 
 bool api__batch_texts(struct api__batch *b)
@@ -349,12 +396,6 @@ void api__batch_again(struct api__batch *b)
     free(b->embedded);
     b->embedded = NULL;
     b->text_count = 0;
-}
-
-enum cx_status api__batch_store(struct api__batch *b, struct cx_err *err)
-{
-    return cx_vector_put(b->v, cx_store_writer(b->api->options.store), b->rows, b->row_count,
-                         &b->done, err);
 }
 
 /* ---- answer, tell ---- */

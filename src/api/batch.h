@@ -5,9 +5,10 @@
  * told of. ingest.c puts one batch, ingest_lines.c one after the other.
  *
  *   read     any      api__batch_read for each document as it was sent, then api__batch_read_done
- *   compare  worker   api__batch_compare
+ *   check    any      target->check
+ *   compare  loop     api__batch_compare; waits
  *   embed    loop     api__batch_texts, the embedder, api__batch_embedded or _do_without
- *   store    worker   api__batch_store, write lane
+ *   store    loop     api__batch_store; waits
  *   tell     loop     api__batch_tell
  */
 #ifndef CORTEX_API_BATCH_H
@@ -33,11 +34,47 @@ struct api__sent {
     bool repeats;  /* … an earlier one */
 };
 
+struct api__batch;
+/* Where batches go: the daemon's own store (batch_local.c) or a Chroma server (batch_chroma.c). */
+struct api__batch_target {
+    bool keeps_pending;    /* documents without a vector: they wait for it there */
+    bool check_takes_long; /* it is a lane's */
+    /* Loop. The collection, held until api__collection_release; *v stays NULL where nothing is held. */
+    enum cx_status (*open)(struct cx_api *api, struct cx_str collection, struct cx_vector **v,
+                           struct cx_err *err);
+    /* What is refused, as things stand, of the first so many rows. Any thread. */
+    enum cx_status (*check)(const struct api__batch *b, size_t row_count, struct cx_err *err);
+    /* Loop. Begin what api__batch_done ends, later; another status: nothing has begun. */
+    enum cx_status (*compare)(struct api__batch *b);
+    enum cx_status (*store)(struct api__batch *b);
+    void (*cancel)(struct api__batch *b); /* what has begun ends all the same, perhaps earlier */
+    void (*release)(struct api__batch *b);
+};
+const struct api__batch_target *api__batch_target(const struct cx_api *api);
+extern const struct api__batch_target api__batch_local, api__batch_chroma;
+
+typedef void (*api__batch_done_fn)(void *ctx, enum cx_status status, const struct cx_err *err);
+
 struct api__batch { /* owner: who ingests; zeroed, then api__batch_init */
     struct cx_api *api;
-    struct cx_vector *v;      /* held by who ingests */
+    const struct api__batch_target *target;
+    struct cx_vector *v;      /* held by who ingests; NULL where the target holds none */
     struct cx_str collection; /* its name, borrowed */
     struct api__chunk chunk;
+    bool whole;              /* all or nothing, or refused: a request's documents */
+    bool others_before;      /* batches of the same stream were on their way when it was compared */
+    uint64_t time_ms;        /* for each of comparing and storing, where that goes over a network */
+    const char *traceparent; /* for these, or NULL; borrowed */
+    struct {                 /* comparing or storing, under way */
+        api__batch_done_fn on_done;
+        void *ctx;
+        struct cx_job *job;
+        enum cx_status status; /* its worker's */
+        struct cx_err err;
+        uint64_t retry_after_ms; /* what has come of it: 0 = not known */
+        bool full;               /* CX_OVERLOADED: a lane was full, nothing else */
+    } op;
+    struct api__chroma_batch *chroma; /* batch_chroma.c's */
 
     struct cx_arena arena;  /* ids and vectors */
     struct cx_buf metadata; /* the rows' metadata texts, one after the other */
@@ -72,15 +109,24 @@ void api__batch_read(struct api__batch *b, struct cx_reader *r, size_t line);
 void api__batch_cut(struct api__batch *b, size_t sent_count);
 /* After the last. Of documents with the same id the last one stays. */
 enum cx_status api__batch_read_done(struct api__batch *b, struct cx_err *err) CX_MUST_CHECK;
-/* What needs no embedding, because it is there. */
-enum cx_status api__batch_compare(struct api__batch *b, struct cx_err *err) CX_MUST_CHECK;
+/* A row's metadata, before read_done too. */
+struct cx_str api__batch_metadata(const struct api__batch *b, size_t row);
+/* Finds out what needs no embedding, because it is there. on_done comes later, on the loop, exactly once;
+ * another status: it does not come, and CX_OVERLOADED is a full lane. */
+enum cx_status api__batch_compare(struct api__batch *b, api__batch_done_fn on_done,
+                                  void *ctx) CX_MUST_CHECK;
+/* The same. CX_CONFLICT: perhaps what it was compared with has changed. */
+enum cx_status api__batch_store(struct api__batch *b, api__batch_done_fn on_done,
+                                void *ctx) CX_MUST_CHECK;
+void api__batch_cancel(struct api__batch *b);
+/* Of a target: what compare or store has begun is over. */
+void api__batch_done(struct api__batch *b, enum cx_status status);
 /* Fills texts; false where there are none. */
 bool api__batch_texts(struct api__batch *b);
 void api__batch_embedded(struct api__batch *b, struct cx_embed_result *result);
 void api__batch_do_without(struct api__batch *b);
 /* As after read_done: what came of comparing and embedding is forgotten. */
 void api__batch_again(struct api__batch *b);
-enum cx_status api__batch_store(struct api__batch *b, struct cx_err *err) CX_MUST_CHECK;
 /* [ids of what was sent] */
 void api__batch_write_ids(const struct api__batch *b, struct cx_buf *out);
 /* The rest of an answer: ,"indexed":…} */

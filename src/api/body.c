@@ -173,6 +173,14 @@ uint64_t api__embed_ms(struct cx_exchange *x)
     return left_ms - (left_ms / 8 < EMBED_SPARE_MS ? left_ms / 8 : EMBED_SPARE_MS);
 }
 
+void api__say_when(struct cx_exchange *x, enum cx_status status, uint64_t retry_after_ms)
+{
+    if (retry_after_ms > 0 &&
+        (status == CX_VECTOR_RATE_LIMITED || status == CX_VECTOR_CIRCUIT_OPEN)) {
+        cx_exchange_set_retry_after(x, (unsigned)((retry_after_ms + 999) / 1000));
+    }
+}
+
 enum cx_step_result api__need_vector(struct cx_exchange *x)
 {
     const struct cx_api *api = api__of(x);

@@ -5,7 +5,6 @@
  */
 #include "api/chroma_ask.h"
 
-static void say_when(struct cx_exchange *x, const struct cx_chroma_op *op);
 static void on_answered(void *ctx);
 static void cancel(void *op);
 
@@ -18,19 +17,11 @@ enum cx_step_result api__chroma_ask(struct cx_exchange *x, struct api__ask *ask)
     const enum cx_status status =
         cx_chroma_start(api__of(x)->options.chroma, &ask->op, on_answered, ask, &err);
     if (status != CX_OK) {
-        say_when(x, &ask->op);
+        api__say_when(x, status, ask->op.retry_after_ms);
         return cx_exchange_fail(x, status, "%s",
                                 err.text[0] != '\0' ? err.text : cx_status_text(status));
     }
     return cx_exchange_wait(x, ask->whatever_comes ? NULL : cancel, &ask->op);
-}
-
-/* When it is worth coming again. */
-static void say_when(struct cx_exchange *x, const struct cx_chroma_op *op)
-{
-    if (op->retry_after_ms > 0) {
-        cx_exchange_set_retry_after(x, (unsigned)((op->retry_after_ms + 999) / 1000));
-    }
 }
 
 static void cancel(void *op)
@@ -44,9 +35,7 @@ static void on_answered(void *ctx)
     if (ask->on_done != NULL) {
         ask->on_done(ask);
     }
-    if (ask->op.status == CX_VECTOR_RATE_LIMITED || ask->op.status == CX_VECTOR_CIRCUIT_OPEN) {
-        say_when(ask->x, &ask->op);
-    }
+    api__say_when(ask->x, ask->op.status, ask->op.retry_after_ms);
     cx_exchange_resume(ask->x, ask->op.status, &ask->op.err);
 }
 

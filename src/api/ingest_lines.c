@@ -60,7 +60,7 @@ static void on_move(void *ctx);
 
 static enum cx_step_result lines_open(struct cx_exchange *x)
 {
-    const enum cx_step_result there = api__need_vector(x);
+    const enum cx_step_result there = api__need_store(x);
     if (there != CX_STEP_NEXT) {
         return there;
     }
@@ -79,13 +79,14 @@ static enum cx_step_result lines_open(struct cx_exchange *x)
                                 g->api->ingests);
     }
     struct cx_err err = { "" };
-    const enum cx_status status =
-        cx_vector_find_or_new(g->api->vector, g->pipe.collection, &g->v, &err);
+    const struct api__batch_target *target = api__batch_target(g->api);
+    const enum cx_status status = target->open(g->api, g->pipe.collection, &g->v, &err);
     if (status != CX_OK) {
         return cx_exchange_fail(x, status, "%s", err.text);
     }
     g->pipe.api = g->api;
     g->pipe.v = g->v;
+    g->pipe.wait = g->pipe.wait || !target->keeps_pending;
     g->pipe.traceparent = cx_exchange_traceparent(x);
     g->pipe.on_stored = on_stored;
     g->pipe.on_move = on_move;

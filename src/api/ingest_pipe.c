@@ -17,6 +17,7 @@
 static void pump(struct api__pipe *p);
 static void on_again(void *ctx);
 static void start_prepare(struct api__load *load);
+static void start_compare(struct api__load *load, bool first);
 static void start_embed(struct api__load *load);
 static void start_store(struct api__load *load);
 static void finish(struct api__load *load);
@@ -48,7 +49,7 @@ bool api__pipe_takes(const struct api__pipe *p)
         return false;
     }
     for (const struct api__load *load = p->first; load != NULL; load = load->next) {
-        if (load->state == LOAD_PREPARING) {
+        if (load->state < LOAD_COMPARED) {
             return false;
         }
     }
@@ -79,6 +80,9 @@ void api__pipe_cancel(struct api__pipe *p)
     for (struct api__load *load = p->first; load != NULL; load = load->next) {
         if (load->call != NULL) {
             cx_embed_call_cancel(load->call);
+        }
+        if (load->state == LOAD_COMPARING && load->busy) {
+            api__batch_cancel(&load->batch);
         }
     }
     pump(p);
@@ -120,6 +124,8 @@ static void move_one(struct api__pipe *p, struct api__load *load, bool first)
         load->state = LOAD_DONE;
     } else if (load->state == LOAD_PREPARING) {
         start_prepare(load);
+    } else if (load->state == LOAD_PREPARED || load->state == LOAD_COMPARING) {
+        start_compare(load, first);
     } else if (load->state <= LOAD_EMBEDDING && !is_embedding(p)) {
         start_embed(load);
     }
@@ -169,7 +175,7 @@ static void begin(struct api__load *load, struct cx_lane *lane, cx_work_fn work,
     }
 }
 
-/* ---- Preparing: parse, compare, and write what is known of the answer ---- */
+/* ---- Preparing: parse, and write what is known of the answer ---- */
 
 static void prepare_work(void *arg);
 static void on_prepared(void *arg, enum cx_status status);
@@ -187,27 +193,23 @@ static void prepare_work(void *arg)
 {
     struct api__load *load = arg;
     const struct api__pipe *p = load->pipe;
-    load->status = CX_OK;
-    if (load->attempts == 0) {
-        api__batch_init(&load->batch, p->api, 4 * load->lines.len + ((size_t)16 << 20));
-        load->batch.v = p->v;
-        load->batch.collection = p->collection;
-        load->batch.chunk = p->chunk;
-        load->values = json_array();
-        read_lines(load);
-        cut_before_refused(load);
-        load->status = api__batch_read_done(&load->batch, &load->err);
-        cx_buf_init(&load->answer, API_ANSWER_MAX_BYTES);
-        const size_t last = load->batch.sent_count > 0
-                                ? load->batch.sent[load->batch.sent_count - 1].line
-                                : load->first_line;
-        cx_buf_printf(&load->answer, "{\"lines\":[%zu,%zu],\"ids\":", load->first_line,
-                      load->fault.status != CX_OK ? last : load->last_line);
-        api__batch_write_ids(&load->batch, &load->answer);
-    }
-    if (load->status == CX_OK && load->batch.row_count > 0) {
-        load->status = api__batch_compare(&load->batch, &load->err);
-    }
+    api__batch_init(&load->batch, p->api, 4 * load->lines.len + ((size_t)16 << 20));
+    load->batch.v = p->v;
+    load->batch.collection = p->collection;
+    load->batch.chunk = p->chunk;
+    load->batch.traceparent = p->traceparent;
+    load->batch.time_ms = p->api->options.deadline_ms;
+    load->values = json_array();
+    read_lines(load);
+    cut_before_refused(load);
+    load->status = api__batch_read_done(&load->batch, &load->err);
+    cx_buf_init(&load->answer, API_ANSWER_MAX_BYTES);
+    const size_t last = load->batch.sent_count > 0
+                            ? load->batch.sent[load->batch.sent_count - 1].line
+                            : load->first_line;
+    cx_buf_printf(&load->answer, "{\"lines\":[%zu,%zu],\"ids\":", load->first_line,
+                  load->fault.status != CX_OK ? last : load->last_line);
+    api__batch_write_ids(&load->batch, &load->answer);
 }
 
 static bool read_line(struct api__load *load, struct cx_str line, size_t number);
@@ -280,7 +282,7 @@ static void cut_before_refused(struct api__load *load)
 {
     struct api__batch *b = &load->batch;
     struct cx_err err = { "" };
-    const enum cx_status status = cx_vector_check(b->v, b->rows, b->row_count, &err);
+    const enum cx_status status = b->target->check(b, b->row_count, &err);
     if (b->row_count == 0 || status == CX_OK) {
         return;
     }
@@ -289,7 +291,7 @@ static void cut_before_refused(struct api__load *load)
     while (bad - good > 1) {
         const size_t middle = good + (bad - good) / 2;
         struct cx_err why = { "" };
-        *(cx_vector_check(b->v, b->rows, middle, &why) == CX_OK ? &good : &bad) = middle;
+        *(b->target->check(b, middle, &why) == CX_OK ? &good : &bad) = middle;
     }
     size_t sent = 0;
     while (sent + 1 < b->sent_count && b->sent[sent].first + b->sent[sent].count <= good) {
@@ -311,6 +313,52 @@ static void on_prepared(void *arg, enum cx_status status)
         p->fault = load->fault;
         load->fault.errors = NULL;
         p->stopped = true;
+    }
+    moved(p);
+}
+
+/* ---- Comparing, and storing ---- */
+
+/* A full lane is waited for; else what has not begun has failed. */
+static void began(struct api__load *load, enum cx_status status)
+{
+    struct api__pipe *p = load->pipe;
+    load->busy = status == CX_OK;
+    if (status == CX_OVERLOADED) {
+        cx_timer_start(p->timer, AGAIN_MS, 0);
+    } else if (status != CX_OK) {
+        fail(load, status, load->batch.op.err.text);
+        cx_timer_start(p->timer, 0, 0);
+    }
+}
+
+static void on_compared(void *ctx, enum cx_status status, const struct cx_err *err);
+
+static void start_compare(struct api__load *load, bool first)
+{
+    load->state = LOAD_COMPARING;
+    if (load->batch.row_count == 0) { /* blank lines, or its first one is at fault */
+        load->state = LOAD_COMPARED;
+        return;
+    }
+    load->batch.others_before = !first;
+    began(load, api__batch_compare(&load->batch, on_compared, load));
+}
+
+static void on_compared(void *ctx, enum cx_status status, const struct cx_err *err)
+{
+    struct api__load *load = ctx;
+    struct api__pipe *p = load->pipe;
+    load->busy = false;
+    load->state = LOAD_COMPARED;
+    if (load->batch.op.full) {
+        load->state = LOAD_PREPARED;
+        cx_timer_start(p->timer, AGAIN_MS, 0);
+        p->on_move(p->ctx);
+        return;
+    }
+    if (status != CX_OK) {
+        fail(load, status, err->text);
     }
     moved(p);
 }
@@ -367,40 +415,35 @@ static void embedded(struct api__load *load, struct cx_embed_result *result)
 
 /* ---- Storing ---- */
 
-static void store_work(void *arg);
-static void on_store_done(void *arg, enum cx_status status);
+static void on_store_done(void *ctx, enum cx_status status, const struct cx_err *err);
 
 static void start_store(struct api__load *load)
 {
-    if (load->batch.row_count == 0) { /* blank lines, or its first one is at fault */
+    if (load->batch.row_count == 0) {
         finish(load);
         return;
     }
     load->state = LOAD_STORING;
-    begin(load, load->pipe->api->options.write_lane, store_work, on_store_done);
+    began(load, api__batch_store(&load->batch, on_store_done, load));
 }
 
-static void store_work(void *arg)
+static void on_store_done(void *ctx, enum cx_status status, const struct cx_err *err)
 {
-    struct api__load *load = arg;
-    load->status = api__batch_store(&load->batch, &load->err);
-}
-
-static void on_store_done(void *arg, enum cx_status status)
-{
-    struct api__load *load = arg;
+    struct api__load *load = ctx;
     struct api__pipe *p = load->pipe;
     load->busy = false;
-    if (status == CX_OK) {
-        status = load->status;
+    if (load->batch.op.full) {
+        cx_timer_start(p->timer, AGAIN_MS, 0);
+        p->on_move(p->ctx);
+        return;
     }
     if (status == CX_CONFLICT && ++load->attempts < ATTEMPTS_MAX) {
         /* Another request, or the batch before it, has changed what it was compared with. */
         api__batch_again(&load->batch);
-        load->state = LOAD_PREPARING;
+        load->state = LOAD_PREPARED;
     } else if (status != CX_OK) {
         load->state = LOAD_EMBEDDED;
-        fail(load, status, load->err.text);
+        fail(load, status, err->text);
     } else {
         finish(load);
     }

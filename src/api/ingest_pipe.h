@@ -3,9 +3,9 @@
  * The way of batches of NDJSON lines to the disk, in order: while one is stored the next is
  * embedded and the one after it is parsed and compared. Loop thread; its jobs run on lanes.
  *
- *   PREPARING → PREPARED → EMBEDDING → EMBEDDED → STORING → on_stored
- *      ↑           a document that changed meanwhile           │
- *      └───────────────────────────────────────────────────────┘
+ *   PREPARING → PREPARED → COMPARING → COMPARED → EMBEDDING → EMBEDDED → STORING → on_stored
+ *                  ↑           a document that changed meanwhile            │
+ *                  └────────────────────────────────────────────────────────┘
  */
 #ifndef CORTEX_API_INGEST_PIPE_H
 #define CORTEX_API_INGEST_PIPE_H
@@ -15,6 +15,8 @@
 enum api__load_state {
     LOAD_PREPARING,
     LOAD_PREPARED,
+    LOAD_COMPARING,
+    LOAD_COMPARED,
     LOAD_EMBEDDING,
     LOAD_EMBEDDED,
     LOAD_STORING,

@@ -103,7 +103,6 @@ static const struct {
     const struct api__endpoint *local;
     const struct api__endpoint *chroma;
 } chroma_map[] = {
-    { &api__documents_put, &api__chroma_put },
     { &api__document_get, &api__chroma_get },
     { &api__document_delete, &api__chroma_delete_one },
     { &api__documents_delete, &api__chroma_delete },
@@ -111,7 +110,6 @@ static const struct {
     { &api__collection_delete, &api__chroma_drop },
     { &api__vector_stats, &api__chroma_stats },
     { &api__documents_list, &api__chroma_refused },
-    { &api__documents_stream, &api__chroma_refused },
     { &api__export, &api__chroma_refused },
     { &api__collection_reembed, &api__chroma_refused },
 };

@@ -194,6 +194,13 @@ enum cx_status chroma__name_of(const struct cx_chroma *c, struct cx_str collecti
     return CX_OK;
 }
 
+enum cx_status cx_chroma_check_name(const struct cx_chroma *chroma, struct cx_str collection,
+                                    struct cx_err *err)
+{
+    char name[CHROMA__NAME_BYTES + 1];
+    return chroma__name_of(chroma, collection, name, err);
+}
+
 /* ---- Collections whose ids are known ---- */
 
 struct chroma__collection *chroma__known(struct cx_chroma *c, const char *name)

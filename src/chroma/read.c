@@ -192,8 +192,15 @@ static enum cx_status read_ids(struct cx_chroma_op *op, const json_t *json, stru
     if (!json_is_array(ids)) {
         return strange(err);
     }
-    op->answer = json_incref(ids);
     op->count = json_array_size(ids);
+    op->answer = op->wanted == NULL ? json_incref(ids) : json_array();
+    for (size_t i = 0; op->wanted != NULL && i < op->count; i++) {
+        json_t *id = json_array_get(ids, i);
+        if (op->wanted(op->wanted_ctx,
+                       (struct cx_str){ json_string_value(id), json_string_length(id) })) {
+            (void)json_array_append(op->answer, id);
+        }
+    }
     return CX_OK;
 }
 

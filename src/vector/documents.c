@@ -62,6 +62,21 @@ bool cx_document_passage_id(struct cx_str parent, size_t number, char *id)
            CX_DOC_ID_MAX;
 }
 
+size_t cx_document_passage_number(struct cx_str doc_id, struct cx_str *parent)
+{
+    size_t at = doc_id.len;
+    while (at > 0 && doc_id.p[at - 1] != '#') {
+        at--;
+    }
+    const struct cx_str digits = { doc_id.p + at, doc_id.len - at };
+    uint64_t number = 0;
+    if (at < 2 || digits.len < 4 || !cx_parse_u64(digits, &number)) {
+        return 0;
+    }
+    *parent = (struct cx_str){ doc_id.p, at - 1 };
+    return (size_t)number;
+}
+
 enum cx_status cx_vector_unchanged(struct cx_vector *v, struct cx_db *db,
                                    const struct cx_document *docs, size_t count, bool *unchanged,
                                    struct cx_err *err)

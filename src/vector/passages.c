@@ -8,8 +8,6 @@
 
 #include "rows.h"
 
-static size_t number_of(struct cx_str doc_id, struct cx_str parent);
-
 void vector__ids_add(struct vector__ids *ids, int64_t id)
 {
     ids->items = cx_realloc_array(ids->items, ids->count + 1, sizeof *ids->items);
@@ -47,7 +45,8 @@ enum cx_status vector__passages_remove(const struct cx_vector *v, struct cx_db *
     const size_t first = removed->count;
     bool row = false;
     while ((status = cx_stmt_step(s, &row, err)) == CX_OK && row) {
-        if (number_of(cx_stmt_text(s, 1), parent) > kept) {
+        struct cx_str of;
+        if (cx_document_passage_number(cx_stmt_text(s, 1), &of) > kept && cx_str_eq(of, parent)) {
             vector__ids_add(removed, cx_stmt_int(s, 0));
         }
     }
@@ -55,12 +54,4 @@ enum cx_status vector__passages_remove(const struct cx_vector *v, struct cx_db *
         status = vector__row_remove(v->store, db, &v->fulltext, removed->items[i], err);
     }
     return status;
-}
-
-/* 0: it is not a passage's id. */
-static size_t number_of(struct cx_str doc_id, struct cx_str parent)
-{
-    const struct cx_str digits = { doc_id.p + parent.len + 1, doc_id.len - parent.len - 1 };
-    uint64_t number = 0;
-    return digits.len >= 4 && cx_parse_u64(digits, &number) ? (size_t)number : 0;
 }

@@ -109,3 +109,25 @@ TEST(passages_have_ids_of_bounded_length)
     EXPECT(!cx_document_passage_id((struct cx_str){ parent, 507 }, 10000, id));
     EXPECT(!cx_document_passage_id((struct cx_str){ parent, 508 }, 1, id));
 }
+
+TEST(passage_ids_name_their_parent_and_number)
+{
+    static const struct {
+        const char *id;
+        const char *parent;
+        size_t number;
+    } rows[] = {
+        { "a#0001", "a", 1 },   { "a#b#0012", "a#b", 12 }, { "a##12345", "a#", 12345 },
+        { "a#001", NULL, 0 },   { "a#0000", NULL, 0 },     { "a#000x", NULL, 0 },
+        { "#0001", NULL, 0 },   { "a", NULL, 0 },          { "", NULL, 0 },
+        { "a#0001#", NULL, 0 }, { "a#-0001", NULL, 0 },
+    };
+    for (size_t i = 0; i < CX_ARRAY_LEN(rows); i++) {
+        struct cx_str parent = { NULL, 0 };
+        const size_t number = cx_document_passage_number(cx_str_of(rows[i].id), &parent);
+        (void)test_expect(number == rows[i].number, __FILE__, __LINE__, "%s", rows[i].id);
+        if (rows[i].number > 0) {
+            EXPECT(cx_str_eq(parent, cx_str_of(rows[i].parent)));
+        }
+    }
+}
