@@ -75,7 +75,7 @@ enum cx_status cx_databases_schema(const struct cx_databases *databases, struct 
                                    json_t **out, struct cx_err *err) CX_MUST_CHECK;
 /* {"database","table","limit","rows": [{column: value}],"truncated"}. Rows in the order of their keys where
  * they have one; what is binary as {"base64","bytes"}; a text or blob over 8 KiB is cut. truncated: there are
- * more rows, or what is there does not fit into bytes_max, or the time was over, or a value was cut. */
+ * more rows, or all this as JSON does not fit into bytes_max, or the time was over, or a value was cut. */
 enum cx_status cx_databases_sample(const struct cx_databases *databases, struct cx_str name,
                                    struct cx_str table, size_t limit, size_t bytes_max,
                                    json_t **out, struct cx_err *err) CX_MUST_CHECK;

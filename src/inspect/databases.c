@@ -267,6 +267,28 @@ static const json_t *find_table(const json_t *tables, struct cx_str name)
     return NULL;
 }
 
+static json_t *sample_json(const struct databases__database *database, const json_t *table,
+                           size_t limit, json_t *rows, bool truncated)
+{
+    return json_pack("{s:s, s:s, s:I, s:O, s:b}", "database", database->name, "table",
+                     member(table, "name"), "limit", (json_int_t)limit, "rows", rows, "truncated",
+                     (int)truncated);
+}
+
+/* What stands around the rows. */
+static size_t frame_bytes(const struct databases__database *database, const json_t *table,
+                          size_t limit, json_t *no_rows)
+{
+    struct cx_buf text;
+    json_t *frame = sample_json(database, table, limit, no_rows, false);
+    cx_buf_init(&text, (size_t)64 << 10);
+    cx_json_write(frame, &text);
+    const size_t bytes = text.len;
+    cx_buf_free(&text);
+    json_decref(frame);
+    return bytes;
+}
+
 enum cx_status cx_databases_sample(const struct cx_databases *databases, struct cx_str name,
                                    struct cx_str table_name, size_t limit, size_t bytes_max,
                                    json_t **out, struct cx_err *err)
@@ -285,6 +307,7 @@ enum cx_status cx_databases_sample(const struct cx_databases *databases, struct 
     struct sample s = { .rows = json_array(), .limit = limit, .bytes_max = bytes_max };
     bool cut = false;
     if (status == CX_OK) {
+        s.bytes = frame_bytes(database, table, limit, s.rows);
         status = database->engine->sample(look.link, table, limit, take, &s, &cut, err);
         if (status == CX_REQUEST_TIMEOUT) { /* what was found by then is answered */
             s.more = true;
@@ -292,9 +315,7 @@ enum cx_status cx_databases_sample(const struct cx_databases *databases, struct 
         }
     }
     if (status == CX_OK) {
-        *out = json_pack("{s:s, s:s, s:I, s:O, s:b}", "database", database->name, "table",
-                         member(table, "name"), "limit", (json_int_t)limit, "rows", s.rows,
-                         "truncated", (int)(s.more || cut));
+        *out = sample_json(database, table, limit, s.rows, s.more || cut);
     }
     json_decref(s.rows);
     look_end(&look);
