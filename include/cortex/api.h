@@ -42,10 +42,11 @@ struct cx_api_options {
     size_t documents_body_bytes;     /* … and of POST /vector/documents, /context/optimize */
     size_t hot_entries;              /* of hot state: ceilings … */
     size_t hot_bytes;
-    size_t hot_value_bytes;   /* … of one value */
-    bool hot_persist;         /* it outlives the process */
-    size_t event_followers;   /* streams and long polls at once */
-    size_t token_cache_bytes; /* of token counts */
+    size_t hot_value_bytes;    /* … of one value */
+    bool hot_persist;          /* it outlives the process */
+    size_t event_followers;    /* streams and long polls at once */
+    size_t token_cache_bytes;  /* of token counts */
+    unsigned token_budget_max; /* that a request to pack may ask for */
     unsigned deadline_ms;
     uint64_t lag_degraded_ms;   /* the loop is not well when it came so late */
     uint64_t purge_interval_ms; /* how long what was deleted may stay in the files */

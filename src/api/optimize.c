@@ -127,9 +127,11 @@ static void read_request(struct optimize *o, struct cx_reader *r)
 
 static void read_budget(struct optimize *o, struct cx_reader *r)
 {
-    int64_t max_tokens = TOKENS_DEFAULT;
+    const int64_t allowed = o->api->options.token_budget_max;
+    const int64_t most = allowed < TOKENS_MAX ? allowed : TOKENS_MAX;
+    int64_t max_tokens = most < TOKENS_DEFAULT ? most : TOKENS_DEFAULT;
     int64_t reserve_tokens = 0;
-    cx_read_int(r, "max_tokens", CX_OPTIONAL, TOKENS_MIN, TOKENS_MAX, &max_tokens);
+    cx_read_int(r, "max_tokens", CX_OPTIONAL, TOKENS_MIN, most, &max_tokens);
     cx_read_int(r, "reserve_tokens", CX_OPTIONAL, 0, INT64_MAX, &reserve_tokens);
     o->packing.budget = reserve_tokens < max_tokens ? (size_t)(max_tokens - reserve_tokens) : 0;
 }

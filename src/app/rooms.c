@@ -131,6 +131,7 @@ static enum cx_status make_api(struct app *app, struct cx_err *err)
         .hot_persist = c->hot_persist,
         .event_followers = c->events_followers,
         .token_cache_bytes = c->context_count_cache_bytes,
+        .token_budget_max = c->state_max_token_budget,
         .deadline_ms = c->http_deadline_ms,
         .lag_degraded_ms = c->server_lag_degraded_ms,
     };
