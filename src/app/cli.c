@@ -295,10 +295,11 @@ void app__cli_help(struct cx_buf *out)
         put_flag(out, action_flags[i].flag, action_flags[i].short_flag, NULL, action_flags[i].help);
     }
     cx_buf_puts(
-        out, "\nExit codes: 0 ended in order; 64 wrong flags; 65 no token was given, or a damaged "
-             "ledger; 66 no such\nfile; 70 internal error; 73 cannot create; 74 input or output "
-             "failed; 75 another daemon has the data\ndirectory; 77 not permitted; 78 wrong "
-             "configuration.\n");
+        out,
+        "\nExit codes: 0 ended in order; 64 wrong flags; 65 no token was given, or a damaged "
+        "ledger; 66 no such\nfile; 70 internal error; 73 cannot create; 74 input or output "
+        "failed; 75 another daemon has the data\ndirectory or the port; 77 not permitted; 78 wrong "
+        "configuration.\n");
 }
 
 static void put_flag(struct cx_buf *out, const char *flag, const char *short_flag,

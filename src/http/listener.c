@@ -122,8 +122,11 @@ static enum cx_status start_listening(struct listener *l, const char *where, str
 {
     const int error = uv_listen((uv_stream_t *)&l->tcp, BACKLOG, on_connection);
     if (error != 0) {
+        /* Somebody else may let go of it, and the address may yet come: not so what is wrong. */
+        const bool for_now = error == UV_EADDRINUSE || error == UV_EADDRNOTAVAIL;
         give_up(l);
-        return cx_err_set(err, CX_INVALID, "cannot listen on %s: %s", where, uv_strerror(error));
+        return cx_err_set(err, for_now ? CX_CONFLICT : CX_INVALID, "cannot listen on %s: %s", where,
+                          uv_strerror(error));
     }
     return CX_OK;
 }

@@ -541,7 +541,7 @@ TEST(options_are_checked)
     REQUIRE(getsockname(taken, (struct sockaddr *)&name, &name_len) == 0);
     char address[32];
     snprintf(address, sizeof address, "127.0.0.1:%d", ntohs(name.sin_port));
-    EXPECT_INT(cx_http_listen(http, address, &port, &err), CX_INVALID);
+    EXPECT_INT(cx_http_listen(http, address, &port, &err), CX_CONFLICT);
     EXPECT(strstr(err.text, address) != NULL);
     (void)close(taken);
     int ends[2];
