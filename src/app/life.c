@@ -165,6 +165,9 @@ static void on_change(void *ctx, const char *key, bool reloadable)
 
 static void take_over(struct app *app, struct cx_config *fresh)
 {
+    for (size_t i = 0; i < fresh->warning_count; i++) {
+        CX_LOG(CX_LOG_WARN, fresh->warnings[i]);
+    }
     app__config_compare(app->config, fresh, on_change, NULL);
     app__config_adopt(app->config, fresh);
     struct cx_tokens *tokens = NULL;
