@@ -144,13 +144,14 @@ static bool true_cell(const PGresult *result, int row, int column)
     " AND has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')"           \
     " AND c.relkind IN ('r', 'p', 'v', 'm', 'f')"
 
-static json_t *find(const json_t *tables, struct cx_str name)
+/* Rows come in the order of the tables, so that the search for the next one goes on where the last
+ * one was found. */
+static json_t *find_from(const json_t *tables, struct cx_str name, size_t *from)
 {
-    size_t index = 0;
-    json_t *table = NULL;
-    json_array_foreach(tables, index, table)
-    {
+    for (size_t i = *from; i < json_array_size(tables); i++) {
+        json_t *table = json_array_get(tables, i);
         if (cx_str_eq(cx_str_of(json_string_value(json_object_get(table, "name"))), name)) {
+            *from = i;
             return table;
         }
     }
@@ -197,8 +198,9 @@ static enum cx_status add_columns(struct databases__link *link, json_t *tables, 
     if (status != CX_OK) {
         return status;
     }
+    size_t from = 0;
     for (int i = 0; i < PQntuples(rows); i++) {
-        const json_t *table = find(tables, cell(rows, i, 0));
+        const json_t *table = find_from(tables, cell(rows, i, 0), &from);
         json_array_append_new(
             json_object_get(table, "columns"),
             json_pack("{s:o, s:o, s:b, s:b, s:o}", "name", text_cell(rows, i, 1), "type",
@@ -225,10 +227,12 @@ static enum cx_status add_indexes(struct databases__link *link, json_t *tables, 
     if (status != CX_OK) {
         return status;
     }
+    size_t from = 0;
     for (int i = 0; i < PQntuples(rows); i++) {
+        const json_t *table = find_from(tables, cell(rows, i, 0), &from);
         const struct cx_str columns = cell(rows, i, 3);
         json_t *list = columns.p != NULL ? json_loadb(columns.p, columns.len, 0, NULL) : NULL;
-        json_array_append_new(json_object_get(find(tables, cell(rows, i, 0)), "indexes"),
+        json_array_append_new(json_object_get(table, "indexes"),
                               json_pack("{s:o, s:b, s:o}", "name", text_cell(rows, i, 1), "unique",
                                         (int)true_cell(rows, i, 2), "columns",
                                         list != NULL ? list : json_array()));
@@ -255,12 +259,14 @@ static enum cx_status add_foreign_keys(struct databases__link *link, json_t *tab
     if (status != CX_OK) {
         return status;
     }
+    size_t from = 0;
     for (int i = 0; i < PQntuples(rows); i++) {
-        const struct cx_str from = cell(rows, i, 2);
+        const json_t *table = find_from(tables, cell(rows, i, 0), &from);
+        const struct cx_str own = cell(rows, i, 2);
         const struct cx_str to = cell(rows, i, 3);
-        json_t *columns = from.p != NULL ? json_loadb(from.p, from.len, 0, NULL) : NULL;
+        json_t *columns = own.p != NULL ? json_loadb(own.p, own.len, 0, NULL) : NULL;
         json_t *references = to.p != NULL ? json_loadb(to.p, to.len, 0, NULL) : NULL;
-        json_array_append_new(json_object_get(find(tables, cell(rows, i, 0)), "foreign_keys"),
+        json_array_append_new(json_object_get(table, "foreign_keys"),
                               json_pack("{s:o, s:o, s:o}", "columns",
                                         columns != NULL ? columns : json_array(), "table",
                                         text_cell(rows, i, 1), "references",
