@@ -34,8 +34,8 @@ enum cx_status cx_bpe_count(enum cx_encoding encoding, struct cx_str text,
 enum cx_status cx_bpe_encode(enum cx_encoding encoding, struct cx_str text, uint32_t *ids,
                              size_t capacity, size_t *count) CX_MUST_CHECK;
 /* The bytes of the longest prefix that has at most max_tokens tokens, counted as a text of its own,
- * and ends where one of the text's tokens and one of its characters end. Reads no further than
- * the word in which the cut falls. tokens (may be NULL): how many the prefix has. */
+ * and ends where one of the text's tokens and one of its characters end. Takes time by what it cuts
+ * off in front, however long the text or a word of it is. tokens (may be NULL): how many the prefix has. */
 enum cx_status cx_bpe_cut(enum cx_encoding encoding, struct cx_str text, size_t max_tokens,
                           size_t *bytes, size_t *tokens) CX_MUST_CHECK;
 /* What a token stands for, in static memory, not necessarily whole characters; { NULL, 0 } where

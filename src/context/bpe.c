@@ -40,9 +40,22 @@ enum cx_status cx_bpe_encode(enum cx_encoding encoding, struct cx_str text, uint
     return CX_OK;
 }
 
+/* What of a text can matter to a cut: twice the bytes that so many of the longest tokens have, so that
+ * where it ends changes no token near the cut. */
+static struct cx_str part_that_matters(enum cx_encoding encoding, struct cx_str text,
+                                       size_t max_tokens)
+{
+    const struct vocabulary v = context__vocabulary(encoding);
+    if (max_tokens < text.len / (2 * v.longest)) {
+        text.len = cx_utf8_cut(text, (max_tokens + 1) * 2 * v.longest);
+    }
+    return text;
+}
+
 enum cx_status cx_bpe_cut(enum cx_encoding encoding, struct cx_str text, size_t max_tokens,
                           size_t *bytes, size_t *tokens)
 {
+    text = part_that_matters(encoding, text, max_tokens);
     size_t limit = max_tokens;
     size_t cut = 0;
     size_t count = 0;

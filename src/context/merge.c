@@ -196,6 +196,9 @@ static bool merge_in_windows(const struct vocabulary *v, const unsigned char *pi
         }
         last_len = kept.len;
         at += done;
+        if (sink->limit > 0 && sink->count > sink->limit) {
+            break; /* a cut needs no more of it */
+        }
     }
     return true;
 }

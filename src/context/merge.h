@@ -8,8 +8,8 @@
 #include "sink.h"
 #include "vocabulary.h"
 
-/* Emits the tokens of the len > 1 bytes at piece; bytes up to end can be read. CX_NO_MEMORY: what was
- * emitted is of no use. */
+/* Emits the tokens of the len > 1 bytes at piece; bytes up to end can be read. Where a sink wants a
+ * cut, perhaps not all, but more than its limit. CX_NO_MEMORY: what was emitted is of no use. */
 enum cx_status context__merge(const struct vocabulary *v, const unsigned char *piece, size_t len,
                               const unsigned char *end, struct sink *sink) CX_MUST_CHECK;
 

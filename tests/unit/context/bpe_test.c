@@ -202,6 +202,35 @@ TEST(a_cut_is_a_prefix_of_that_many_tokens)
     }
 }
 
+/* However long a word is, the cut falls where a token of the whole ends. */
+TEST(a_cut_in_a_long_word_is_where_a_token_ends)
+{
+    enum { WORD_BYTES = 20000 };
+    uint32_t *ids = cx_alloc(WORD_BYTES * sizeof *ids);
+    char *word = cx_alloc(WORD_BYTES);
+    uint32_t seed = 11;
+    for (int letters = 1; letters <= 26; letters += 5) {
+        for (size_t i = 0; i < WORD_BYTES; i++) {
+            seed = seed * 1664525 + 1013904223;
+            word[i] = (char)('a' + (seed >> 16) % (unsigned)letters);
+        }
+        const struct cx_str text = { word, WORD_BYTES };
+        size_t count = 0;
+        REQUIRE(cx_bpe_encode(CX_ENCODING_CL100K, text, ids, WORD_BYTES, &count) == CX_OK);
+        size_t ends = 0;
+        for (size_t tokens = 1; tokens <= count; tokens++) {
+            ends += cx_bpe_token(CX_ENCODING_CL100K, ids[tokens - 1]).len;
+            if (tokens % 97 == 1 || tokens == count) {
+                size_t bytes = 0;
+                EXPECT(cx_bpe_cut(CX_ENCODING_CL100K, text, tokens, &bytes, NULL) == CX_OK);
+                EXPECT_INT(bytes, ends);
+            }
+        }
+    }
+    free(ids);
+    free(word);
+}
+
 /* A cut never splits a character, though tokens do. */
 TEST(a_cut_keeps_characters_whole)
 {

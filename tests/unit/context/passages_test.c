@@ -103,6 +103,32 @@ TEST(passages_overlap_by_whole_words)
     cx_buf_free(&text);
 }
 
+/* A word of a megabyte: were each passage to cost as much as all that follows it, this would take
+ * minutes. The test runner's limit is the assertion. */
+TEST(passages_of_a_word_without_end)
+{
+    enum { WORD_BYTES = 1 << 20, PASSAGES = 8192 };
+    struct cx_passage *p = cx_alloc(PASSAGES * sizeof *p);
+    char *word = cx_alloc(WORD_BYTES);
+    uint32_t seed = 5;
+    for (size_t i = 0; i < WORD_BYTES; i++) {
+        seed = seed * 1664525 + 1013904223;
+        word[i] = (char)('a' + (seed >> 16) % 26);
+    }
+    size_t count = 0;
+    EXPECT_INT(cx_passages_cut(CX_ENCODING_CL100K, (struct cx_str){ word, WORD_BYTES }, 256, 32, p,
+                               PASSAGES, &count),
+               CX_OK);
+    size_t covered = 0;
+    for (size_t i = 0; i < count; i++) {
+        EXPECT(p[i].start <= covered && p[i].end > covered && p[i].tokens <= 256);
+        covered = p[i].end;
+    }
+    EXPECT_INT(covered, WORD_BYTES);
+    free(word);
+    free(p);
+}
+
 /* No good end anywhere, characters of several bytes and tokens, bytes of many kinds. */
 TEST(passages_of_unkind_texts)
 {
