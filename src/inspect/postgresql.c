@@ -4,7 +4,7 @@
  * under a statement_timeout of what is left of its time; it is always rolled back. Built where libpq is.
  * https://www.postgresql.org/docs/current/libpq.html
  *
- * Threads: a worker; libpq blocks it for as long as connecting may take.
+ * Threads: a worker; libpq blocks it for as long as connecting may take, which is a look's time.
  */
 #include "databases.h"
 
@@ -20,7 +20,6 @@ const struct databases__engine databases__postgresql = { .name = "postgresql" };
 #include <string.h>
 
 #define SQL_BYTES ((size_t)16 * 1024)
-#define CONNECT_SECONDS 5
 
 struct databases__link {
     PGconn *connection;
@@ -81,9 +80,10 @@ static enum cx_status open_connection(const struct databases__database *database
                                       uint64_t deadline_ns, struct databases__link **out,
                                       struct cx_err *err)
 {
-    char seconds[16];
+    char seconds[24];
     char silence_ms[24];
-    snprintf(seconds, sizeof seconds, "%d", CONNECT_SECONDS);
+    /* libpq knows whole ones, and takes at least two. */
+    snprintf(seconds, sizeof seconds, "%llu", (unsigned long long)database->timeout_ms / 1000 + 1);
     snprintf(silence_ms, sizeof silence_ms, "%llu",
              (unsigned long long)database->timeout_ms + 1000);
     const char *const names[] = { "dbname",          "connect_timeout",  "application_name",

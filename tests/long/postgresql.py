@@ -18,6 +18,7 @@ import pathlib
 import pwd
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -111,11 +112,16 @@ class Looker(Daemon):
     def __init__(self, program, folder, dsn):
         (folder / "gone.dsn").write_text("host=/nowhere user=x password=not-to-be-shown\n")
         (folder / "gone.dsn").chmod(0o600)
+        self.silent = socket.create_server(("127.0.0.1", 0))
+        (folder / "silent.dsn").write_text(
+            f"host=127.0.0.1 port={self.silent.getsockname()[1]} user=x dbname=x\n"
+        )
         super().__init__(
             program,
             folder,
             config='[database "shop"]\nengine = postgresql\ndsn_env = SHOP_DSN\ntimeout = 700ms\n'
-            '[database "gone"]\nengine = postgresql\ndsn_file = gone.dsn\ntimeout = 700ms\n',
+            '[database "gone"]\nengine = postgresql\ndsn_file = gone.dsn\ntimeout = 700ms\n'
+            '[database "silent"]\nengine = postgresql\ndsn_file = silent.dsn\ntimeout = 700ms\n',
             variables={"SHOP_DSN": dsn},
         )
 
@@ -184,6 +190,8 @@ def look(daemon, psql_count):
     status, _, body = daemon.get("/db/sample?name=shop&table=writing")
     check("sample: nothing is written", status == 409, body)
     check("tables are as they were", psql_count() == "2", psql_count())
+    status, _, body = daemon.get("/db/schema/silent")
+    check("a server that says nothing is 503", status == 503, body)
     status, _, body = daemon.get("/db/schema/gone")
     check("who cannot be reached is 503", status == 503, body)
 
