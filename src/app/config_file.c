@@ -73,9 +73,24 @@ static const char *base_dir(struct cx_arena *arena, const char *path)
     return cx_arena_printf(arena, "%s/%.*s", cwd, len, path);
 }
 
+/* Other programs' files have comments behind values. */
+static void warn_of_comment(struct cx_config *config, const struct app__ini_entry *entry)
+{
+    if (!entry->quoted &&
+        (strstr(entry->value, " #") != NULL || strstr(entry->value, "\t#") != NULL)) {
+        app__config_warn(config,
+                         "%s:%u: %s has a # in its value: a comment stands on a line of its own, "
+                         "a value that is meant to have one in quotes",
+                         entry->file, entry->line, entry->key);
+    }
+}
+
 static enum cx_status on_entry(void *ctx, const struct app__ini_entry *entry, struct cx_err *err)
 {
     struct file_reader *r = ctx;
+    if (entry->key != NULL) {
+        warn_of_comment(r->config, entry);
+    }
     if (entry->key == NULL) {
         const enum cx_status status = finish_section(r, entry->file, err);
         return status == CX_OK ? open_section(r, entry, err) : status;

@@ -253,7 +253,8 @@ static enum cx_status parse_entry(struct parser *p)
         return status;
     }
     char *value = p->text + p->at;
-    if (*value == '"') {
+    const bool quoted = *value == '"';
+    if (quoted) {
         status = unquote(p, &value);
         if (status != CX_OK) {
             return status;
@@ -268,6 +269,7 @@ static enum cx_status parse_entry(struct parser *p)
         .line = p->line,
         .column = column,
         .value_column = value_column,
+        .quoted = quoted,
     };
     return p->on_entry(p->ctx, &entry, p->err);
 }

@@ -32,6 +32,7 @@ struct app__ini_entry {
     unsigned line;     /* from 1 */
     unsigned column;   /* of the key (or of the section's name), in bytes from 1 */
     unsigned value_column;
+    bool quoted; /* the value */
 };
 /* What it returns other than CX_OK ends the parsing and is its result. */
 typedef enum cx_status (*app__ini_fn)(void *ctx, const struct app__ini_entry *entry,
