@@ -21,6 +21,7 @@
 #include "app/tokens.h"
 
 #define LARGE_ALLOCATION_BYTES (256 * 1024)
+#define ARENAS 2
 
 static int run(const struct app__cli *cli, struct cx_config *config);
 
@@ -98,6 +99,8 @@ static void prepare_process(void)
     /* Small pieces freed one by one are joined at once: else a larger one, some time later, joins tens of
      * thousands of them while the loop waits 10 ms. */
     (void)mallopt(M_MXFAST, 0);
+    /* Each thread would get a heap of its own, with gaps of its own. */
+    (void)mallopt(M_ARENA_MAX, ARENAS);
     json_object_seed(0); /* before there are threads: the seed is jansson's one global */
     /* A reload that is asked for before there is someone to hear of it waits, rather than ending
      * us. */

@@ -224,7 +224,7 @@ static enum cx_status configure(struct cx_db *db, struct cx_err *err)
         (void)sqlite3_db_config(db->handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
         return cx_db_exec(db,
                           "PRAGMA query_only=ON; PRAGMA cell_size_check=ON;"
-                          "PRAGMA temp_store=MEMORY; PRAGMA mmap_size=0; PRAGMA cache_size=-4096",
+                          "PRAGMA temp_store=MEMORY; PRAGMA mmap_size=0; PRAGMA cache_size=-1024",
                           err);
     }
     /* In place of SQLite's own automatic checkpoint, which keeps its I/O errors to itself. */
@@ -233,7 +233,7 @@ static enum cx_status configure(struct cx_db *db, struct cx_err *err)
                       "PRAGMA cell_size_check=ON; PRAGMA locking_mode=NORMAL;"
                       "PRAGMA synchronous=FULL; PRAGMA secure_delete=ON;"
                       "PRAGMA recursive_triggers=ON; PRAGMA temp_store=MEMORY;"
-                      "PRAGMA mmap_size=0; PRAGMA cache_size=-8192",
+                      "PRAGMA mmap_size=0; PRAGMA cache_size=-2048",
                       err);
 }
 

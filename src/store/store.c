@@ -46,6 +46,8 @@ enum cx_status cx_store_open(const struct cx_store_options *options, struct cx_s
                              struct cx_err *err)
 {
     CX_CHECK(sqlite3_threadsafe() != 0);
+    /* Counting its allocations takes a lock of all connections at each of them. */
+    (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
     CX_CHECK(options->readers <= READERS_MAX);
     struct cx_store *store = cx_alloc(sizeof *store);
     CX_CHECK(pthread_mutex_init(&store->mutex, NULL) == 0);

@@ -142,8 +142,8 @@ static void name_them(const struct vector__index *index, const struct gone *gone
     for (size_t i = 0; doc_ids != NULL && i < gone->count && json_array_size(doc_ids) < NAMED_MAX;
          i++) {
         const size_t at = vector__index_find(index, gone->ids[i]);
-        (void)json_array_append_new(
-            doc_ids, vector__json_text(cx_str_of(vector__index_slot(index, at)->doc_id)));
+        (void)json_array_append_new(doc_ids,
+                                    vector__json_text(cx_str_of(vector__index_id(index, at))));
     }
 }
 

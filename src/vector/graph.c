@@ -11,6 +11,7 @@
 #include "graph_walk.h"
 
 #define WAYS_IN 4 /* nodes of level 1 from which level 0 is entered */
+#define WAITING_LEAST 1024
 
 static void forget(struct vector__graph *graph);
 static void add_block(struct vector__graph *graph);
@@ -62,7 +63,7 @@ void vector__graph_note(struct vector__graph *graph, size_t slot)
     }
     *waiting |= bit;
     if (graph->waiting_count == graph->waiting_cap) {
-        const size_t added = graph->waiting_cap == 0 ? 1024 : graph->waiting_cap;
+        const size_t added = graph->waiting_cap == 0 ? WAITING_LEAST : graph->waiting_cap;
         graph->waiting_cap += added;
         atomic_fetch_add_explicit(&graph->bytes, added * sizeof *graph->waiting,
                                   memory_order_relaxed);
@@ -174,16 +175,28 @@ void vector__graph_stop_waiting(struct vector__graph *graph)
         }
     }
     graph->waiting_count = left;
+    vector__graph_shrink_waiting(graph);
     while (graph->level_count < VECTOR__GRAPH_LEVELS &&
            graph->levels[graph->level_count].count > 0) {
         graph->level_count++;
     }
 }
 
+void vector__graph_shrink_waiting(struct vector__graph *graph)
+{
+    if (graph->waiting_count == 0 && graph->waiting_cap > WAITING_LEAST) {
+        atomic_fetch_sub_explicit(&graph->bytes, graph->waiting_cap * sizeof *graph->waiting,
+                                  memory_order_relaxed);
+        free(graph->waiting);
+        graph->waiting = NULL;
+        graph->waiting_cap = 0;
+    }
+}
+
 static void forget(struct vector__graph *graph)
 {
     while (graph->block_count > 0) {
-        free(graph->blocks[--graph->block_count]);
+        vector__pages_free(graph->blocks[--graph->block_count], sizeof(struct vector__graph_block));
     }
     for (size_t i = 0; i < VECTOR__GRAPH_LEVELS; i++) {
         struct vector__graph_level *level = &graph->levels[i];
@@ -198,7 +211,8 @@ static void add_block(struct vector__graph *graph)
 {
     graph->blocks = cx_realloc_array(graph->blocks, graph->block_count + 1,
                                      sizeof(struct vector__graph_block *));
-    struct vector__graph_block *block = cx_alloc(sizeof *block);
+    struct vector__graph_block *block = vector__pages_alloc(sizeof *block);
+    CX_CHECK(block != NULL);
     memset(block->links, 0xFF, sizeof block->links);
     graph->blocks[graph->block_count++] = block;
     atomic_fetch_add_explicit(&graph->bytes, sizeof *block, memory_order_relaxed);

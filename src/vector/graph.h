@@ -86,6 +86,8 @@ bool vector__graph_set_linked(struct vector__graph *graph, size_t slot);
 void vector__graph_forget_links(struct vector__graph *graph);
 /* What is linked waits no more. */
 void vector__graph_stop_waiting(struct vector__graph *graph);
+/* Where nothing waits any more, the memory for what did. */
+void vector__graph_shrink_waiting(struct vector__graph *graph);
 
 /* Links at most `count` of those that wait. Returns how many it has looked at. */
 size_t vector__graph_tend(struct vector__graph *graph, const struct vector__index *index,

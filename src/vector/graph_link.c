@@ -74,6 +74,7 @@ size_t vector__graph_tend(struct vector__graph *graph, const struct vector__inde
             graph->linked++;
         }
         graph->waiting_count--;
+        vector__graph_shrink_waiting(graph);
         CX_CHECK(pthread_rwlock_unlock(&graph->lock) == 0);
     }
     vector__walk_free(&l->walk);

@@ -71,9 +71,6 @@ void vector__index_init(struct vector__index *index)
 
 void vector__index_free(struct vector__index *index)
 {
-    for (size_t i = 0; i < index->slot_end; i++) {
-        free(vector__index_slot(index, i)->doc_id);
-    }
     free_blocks(index);
     vector__index_set_graph(index, NULL);
     vector__row_file_free(&index->file);
@@ -142,15 +139,8 @@ void vector__index_set(struct vector__index *index, struct vector__entry *entry)
         map_insert(index, entry->rowid, (uint32_t)at);
         index->live++;
     }
-    struct vector__slot *slot = vector__index_slot(index, at);
-    if (!added) {
-        index->extra_bytes -= strlen(slot->doc_id) + 1;
-    }
-    free(slot->doc_id);
-    index->extra_bytes += strlen(entry->doc_id) + 1;
-    slot->rowid = entry->rowid;
-    slot->doc_id = entry->doc_id;
-    entry->doc_id = NULL;
+    vector__index_slot(index, at)->rowid = entry->rowid;
+    vector__index_set_id(index, at, entry->doc_id);
     vector__facets_set(&index->facets, (uint32_t)at, entry->metadata);
     if (entry->vector != NULL) {
         set_row(index, at, entry->vector);
@@ -179,14 +169,13 @@ void vector__index_remove(struct vector__index *index, int64_t rowid)
     if (at == VECTOR__NO_SLOT) {
         return;
     }
-    struct vector__slot *slot = vector__index_slot(index, at);
-    index->extra_bytes -= strlen(slot->doc_id) + 1;
-    free(slot->doc_id);
+    vector__index_drop_id(index, at);
     vector__facets_remove(&index->facets, (uint32_t)at);
     set_pending(index, at, false);
     vector__index_drop_text(index, at);
     clear_row(index, at, -INFINITY);
     map_remove(index, rowid);
+    struct vector__slot *slot = vector__index_slot(index, at);
     *slot = (struct vector__slot){ .in_file = slot->in_file };
     if (index->free_count == index->free_cap) {
         index->free_cap = index->free_cap == 0 ? 64 : index->free_cap * 2;
@@ -278,7 +267,8 @@ static void free_blocks(struct vector__index *index)
     while (index->block_count > 0) {
         index->block_count--;
         vector__index_drop_fresh(index, index->block_count);
-        free(index->blocks[index->block_count]);
+        vector__index_free_ids(index, index->block_count);
+        vector__pages_free(index->blocks[index->block_count], sizeof(struct vector__block));
     }
     while (index->slab_count > 0) {
         index->slab_count--;
@@ -292,14 +282,14 @@ static enum cx_status add_block(struct vector__index *index, struct cx_err *err)
     const size_t slot_end_max = (size_t)UINT32_MAX - VECTOR__BLOCK_ROWS;
     const size_t at = index->block_count;
     const bool room = at < index->slab_count * index->slab_blocks || add_slab(index);
-    struct vector__block *block = calloc(1, sizeof *block);
+    struct vector__block *block = vector__pages_alloc(sizeof *block);
     struct vector__block **blocks =
         realloc(index->blocks, (at + 1) * sizeof(struct vector__block *));
     if (blocks != NULL) {
         index->blocks = blocks;
     }
     if (!room || block == NULL || blocks == NULL || at * VECTOR__BLOCK_ROWS > slot_end_max) {
-        free(block);
+        vector__pages_free(block, sizeof *block);
         return cx_err_set(err, CX_NO_MEMORY, "no memory for more vectors");
     }
     block->coarse = coarse_of_block(index, at);

@@ -28,9 +28,16 @@ struct vector__graph;
 
 struct vector__slot {
     int64_t rowid; /* 0 = free */
-    char *doc_id;
-    bool pending; /* has no vector yet: its row counts as none */
-    bool in_file; /* its row, or what was one, has been written */
+    uint32_t id;   /* where its doc_id is among the block's; 0 = nowhere */
+    bool pending;  /* has no vector yet: its row counts as none */
+    bool in_file;  /* its row, or what was one, has been written */
+};
+/* Of a block's documents, each with a NUL after it. */
+struct vector__id_texts {
+    char *text;
+    uint32_t used;
+    uint32_t wiped; /* of these: by ids that are gone */
+    uint32_t room;
 };
 struct vector__block {
     uint8_t *
@@ -44,6 +51,7 @@ struct vector__block {
     uint32_t lengths[VECTOR__BLOCK_ROWS]; /* words of the text */
     uint16_t epochs[VECTOR__BLOCK_ROWS];  /* of the slot's text (postings.h) */
     struct vector__slot slots[VECTOR__BLOCK_ROWS];
+    struct vector__id_texts ids;
 };
 struct vector__fresh_rows {
     struct vector__fresh_rows *next;
@@ -84,7 +92,7 @@ struct vector__index {
     size_t pending;     /* of these */
     size_t fresh_count; /* rows to be written */
     struct vector__fresh_rows *fresh_rows;
-    size_t extra_bytes; /* ids */
+    size_t extra_bytes; /* room for ids */
     uint64_t words;     /* lengths of all texts */
     struct vector__facets facets;
 };
@@ -103,8 +111,11 @@ void vector__entry_free(struct vector__entry *entry); /* what it holds */
 /* What it can take in the index beside its row, at most. */
 size_t vector__entry_bytes(const struct vector__entry *entry);
 
-/* Vectors that are there for a moment, outside the heap: among what stays of each document they would leave
- * gaps as large as they are. Zeros; memory that is out ends the process, as ever. */
+/* Whole pages of zeros outside the heap, for what is large and stays: among what comes and goes it would
+ * keep gaps open. NULL where memory is out. */
+void *vector__pages_alloc(size_t bytes);
+void vector__pages_free(void *pages, size_t bytes); /* NULL is free already */
+/* Vectors that are there for a moment, likewise; memory that is out ends the process, as ever. */
 float *vector__floats_alloc(size_t count);
 void vector__floats_free(float *floats, size_t count);
 
@@ -147,6 +158,10 @@ void vector__index_set_text(struct vector__index *index, size_t slot,
 void vector__index_drop_text(struct vector__index *index, size_t slot);
 /* What postings may take as things stand. */
 size_t vector__index_postings_max(const struct vector__index *index);
+/* index_ids.c, for index.c: a slot's id, copied; and none any more, of a slot and of all in a block. */
+void vector__index_set_id(struct vector__index *index, size_t slot, const char *doc_id);
+void vector__index_drop_id(struct vector__index *index, size_t slot);
+void vector__index_free_ids(struct vector__index *index, size_t block);
 /* index_rows.c, for index.c: a slot's row that is to be written, copied; NULL = none. */
 void vector__index_set_fresh(struct vector__index *index, size_t slot, const float *row);
 void vector__index_drop_fresh(struct vector__index *index, size_t block);
@@ -159,6 +174,11 @@ static inline struct vector__slot *vector__index_slot(const struct vector__index
                                                       size_t slot)
 {
     return &index->blocks[slot / VECTOR__BLOCK_ROWS]->slots[slot % VECTOR__BLOCK_ROWS];
+}
+/* Of a slot that holds a document; until the index changes. */
+static inline const char *vector__index_id(const struct vector__index *index, size_t slot)
+{
+    return index->blocks[slot / VECTOR__BLOCK_ROWS]->ids.text + vector__index_slot(index, slot)->id;
 }
 static inline struct vector__coarse_rows vector__index_coarse(const struct vector__index *index,
                                                               size_t block)

@@ -20,9 +20,8 @@ void vector__index_replace(struct vector__index *index, struct vector__index *ne
         if (slot->rowid != 0) {
             const int64_t rowid = slot->rowid;
             struct vector__entry entry = { .rowid = slot->rowid,
-                                           .doc_id = slot->doc_id,
+                                           .doc_id = cx_strdup(vector__index_id(index, at)),
                                            .pending = true };
-            *slot = (struct vector__slot){ 0 };
             vector__index_set(next, &entry);
             moved[at] = (uint32_t)vector__index_find(next, rowid);
             vector__index_set_length(next, moved[at], vector__index_length(index, at));

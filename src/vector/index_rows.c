@@ -17,19 +17,29 @@ static void free_rows(struct vector__index *index);
 static bool write_block(struct vector__index *index, size_t block, bool *written, float *row);
 static void settle_block(struct vector__index *index, size_t block, const bool *written);
 
+void *vector__pages_alloc(size_t bytes)
+{
+    void *pages = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return pages != MAP_FAILED ? pages : NULL;
+}
+
+void vector__pages_free(void *pages, size_t bytes)
+{
+    if (pages != NULL) {
+        CX_CHECK(munmap(pages, bytes) == 0);
+    }
+}
+
 float *vector__floats_alloc(size_t count)
 {
-    void *floats = mmap(NULL, (count + 1) * sizeof(float), PROT_READ | PROT_WRITE,
-                        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    CX_CHECK(floats != MAP_FAILED);
+    float *floats = vector__pages_alloc((count + 1) * sizeof *floats);
+    CX_CHECK(floats != NULL);
     return floats;
 }
 
 void vector__floats_free(float *floats, size_t count)
 {
-    if (floats != NULL) {
-        CX_CHECK(munmap(floats, (count + 1) * sizeof(float)) == 0);
-    }
+    vector__pages_free(floats, (count + 1) * sizeof *floats);
 }
 
 void vector__index_use_file(struct vector__index *index, const char *beside)

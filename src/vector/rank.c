@@ -78,7 +78,8 @@ static double fused(double keyword, double cosine, double cosine_max);
 static double divided(double score, double max);
 static double least_score(const struct vector__ranking *r);
 static void offer(struct vector__best *best, const struct vector__ranking *r,
-                  const struct vector__slot *slot, double score, double semantic, double keyword);
+                  const struct vector__index *index, size_t at, double score, double semantic,
+                  double keyword);
 
 enum cx_status vector__rank(struct cx_vector *v, const struct vector__ranking *ranking, size_t most,
                             struct vector__candidate *out, size_t *count, struct cx_err *err)
@@ -164,7 +165,7 @@ static void rank_keyword(const struct vector__index *index, const struct vector_
         const double keyword = divided(matches->scores[matches->slots[i]], max);
         if (vector__best_wants(best, keyword)) {
             if (vector__allows(r->allowed, matches->slots[i])) {
-                offer(best, r, vector__index_slot(index, matches->slots[i]), keyword, 0, keyword);
+                offer(best, r, index, matches->slots[i], keyword, 0, keyword);
             }
         }
     }
@@ -278,7 +279,7 @@ static void offer_place(const struct vector__scan *scan, const struct vector__ra
     if (!one->by_keyword && matches->count > 0) {
         keyword = divided(matches->scores[at], max);
     }
-    offer(best, r, vector__index_slot(scan->index, at), one->candidate.score, cosine, keyword);
+    offer(best, r, scan->index, at, one->candidate.score, cosine, keyword);
 }
 
 /* All that have a vector are placed: what is left, as far as it passes, is in no leg. */
@@ -292,7 +293,7 @@ static void offer_rest(const struct vector__index *index, const struct vector__r
     for (size_t at = 0; at < index->slot_end; at++) {
         const struct vector__slot *slot = vector__index_slot(index, at);
         if (slot->rowid != 0 && vector__allows(r->allowed, at) && !vector__bit(seen, at)) {
-            offer(best, r, slot, 0, 0, 0);
+            offer(best, r, index, at, 0, 0, 0);
         }
     }
     free(seen);
@@ -484,7 +485,7 @@ static void score_possibles(const struct vector__scan *scan, const struct vector
             const double keyword = fusion != NULL ? keyword_of(fusion, possible->slot) : 0;
             const double score =
                 fusion != NULL ? fused(keyword, cosine, fusion->cosine_max) : cosine;
-            offer(best, r, vector__index_slot(scan->index, possible->slot), score, cosine, keyword);
+            offer(best, r, scan->index, possible->slot, score, cosine, keyword);
         }
     }
 }
@@ -524,8 +525,10 @@ static double least_score(const struct vector__ranking *r)
 }
 
 static void offer(struct vector__best *best, const struct vector__ranking *r,
-                  const struct vector__slot *slot, double score, double semantic, double keyword)
+                  const struct vector__index *index, size_t at, double score, double semantic,
+                  double keyword)
 {
+    const struct vector__slot *slot = vector__index_slot(index, at);
     if (isnan(score) || (r->has_min_score && score < r->min_score)) {
         return;
     }
@@ -535,7 +538,7 @@ static void offer(struct vector__best *best, const struct vector__ranking *r,
         .keyword = keyword,
         .pending = slot->pending,
         .rowid = slot->rowid,
-        .doc_id = slot->doc_id,
+        .doc_id = vector__index_id(index, at),
     };
     vector__best_offer(best, &candidate);
 }

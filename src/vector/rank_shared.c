@@ -77,9 +77,11 @@ static void score(struct other *other)
         const struct vector__slot *slot = vector__index_slot(other->scan.index, at);
         const double cosine = vector__scan_exact(&other->scan, at);
         if (cosine >= ask->least) {
-            const struct vector__candidate candidate = {
-                .score = cosine, .semantic = cosine, .rowid = slot->rowid, .doc_id = slot->doc_id
-            };
+            const struct vector__candidate candidate = { .score = cosine,
+                                                         .semantic = cosine,
+                                                         .rowid = slot->rowid,
+                                                         .doc_id = vector__index_id(
+                                                             other->scan.index, at) };
             vector__best_offer(&best, &candidate);
         }
     }

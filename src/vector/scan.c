@@ -74,7 +74,7 @@ void vector__floor_offer(struct vector__floor *floor, double lower)
 void vector__possibles_add(struct vector__possibles *list, uint32_t slot, double upper)
 {
     if (list->count == list->cap) {
-        list->cap = list->cap == 0 ? 1024 : list->cap * 2;
+        list->cap = list->cap == 0 ? 64 : list->cap * 2;
         list->items = cx_realloc_array(list->items, list->cap, sizeof *list->items);
     }
     list->items[list->count++] = (struct vector__possible){ upper, slot };
@@ -119,7 +119,6 @@ enum cx_status vector__scan_init(struct vector__scan *scan, const struct cx_vect
     };
     scan->buffer = cx_alloc(sizeof *scan->buffer);
     scan->buffer->row = aligned_alloc(VECTOR__ALIGN, v->index.stride * sizeof(float));
-    scan->uppers = malloc(CHUNK_ROWS * sizeof *scan->uppers);
     if (query == NULL) {
         scan->zeros = aligned_alloc(VECTOR__ALIGN, v->index.stride * sizeof *scan->zeros);
         scan->query = scan->zeros;
@@ -128,7 +127,7 @@ enum cx_status vector__scan_init(struct vector__scan *scan, const struct cx_vect
         memset(scan->zeros, 0, v->index.stride * sizeof *scan->zeros);
     }
     /* The padded query: the dimension may not be known yet. */
-    if (scan->query == NULL || scan->buffer->row == NULL || scan->uppers == NULL ||
+    if (scan->query == NULL || scan->buffer->row == NULL ||
         !vector__coarse_query_init(&scan->coarse, scan->query, (unsigned)v->index.stride)) {
         return cx_err_set(err, CX_NO_MEMORY, "%s", cx_status_text(CX_NO_MEMORY));
     }
@@ -139,7 +138,6 @@ void vector__scan_free(struct vector__scan *scan)
 {
     vector__coarse_query_free(&scan->coarse);
     free(scan->zeros);
-    free(scan->uppers);
     free(scan->buffer->row);
     free(scan->buffer);
 }
@@ -148,12 +146,17 @@ void vector__scan_cosines(const struct vector__pass *passes, size_t count)
 {
     CX_CHECK(count >= 1 && count <= VECTOR__PASSES_MAX);
     const size_t end = passes[0].scan->index->slot_end;
+    float *own[VECTOR__PASSES_MAX] = { NULL };
+    for (size_t i = 0; i < count && end > 0; i++) {
+        if (passes[i].uppers == NULL) {
+            own[i] = cx_realloc_array(NULL, end < CHUNK_ROWS ? end : CHUNK_ROWS, sizeof **own);
+        }
+    }
     for (size_t first = 0; first < end; first += CHUNK_ROWS) {
         const size_t rows = end - first < CHUNK_ROWS ? end - first : CHUNK_ROWS;
         float *uppers[VECTOR__PASSES_MAX];
         for (size_t i = 0; i < count; i++) {
-            uppers[i] =
-                passes[i].uppers != NULL ? passes[i].uppers + first : passes[i].scan->uppers;
+            uppers[i] = passes[i].uppers != NULL ? passes[i].uppers + first : own[i];
         }
         bound_chunk(passes, count, first, rows, uppers);
         for (size_t i = 0; i < count; i++) {
@@ -171,6 +174,9 @@ void vector__scan_cosines(const struct vector__pass *passes, size_t count)
         for (size_t i = 0; i < count; i++) {
             vector__possibles_cut(passes[i].out, passes[i].floor->value);
         }
+    }
+    for (size_t i = 0; i < count; i++) {
+        free(own[i]);
     }
 }
 

@@ -56,7 +56,6 @@ struct vector__scan {
     const float *query; /* padded and aligned */
     float *zeros;       /* where there is none */
     struct vector__row_buffer *buffer;
-    float *uppers; /* of the rows at hand */
     const struct vector__allowed *allowed;
     size_t breadth; /* of a search through the graph; 0 = there is to be none */
     struct vector__coarse_query coarse;

@@ -3,8 +3,8 @@
  * A search: filter, keyword leg, ranking, and the rows of the best.
  *
  * The index and the database are changed one after the other, so for a moment they may differ: a
- * document that only one of them knows, or whose metadata has changed, is no hit. Ranking hands over some more candidates than are
- * asked for, which take the places of those; should they not do, the search is made again, with more.
+ * document that only one of them knows, or whose metadata has changed, is no hit. Where that leaves too
+ * few the search is made again, with candidates to spare, which take the places of those.
  *
  * Threads: a worker with a reader of its own.
  */
@@ -16,8 +16,6 @@
 #include "rank.h"
 #include "rows.h"
 
-#define SPARE_GROWTH 8 /* from attempt to attempt */
-#define ATTEMPTS 4
 #define RRF_WINDOW 100
 #define HITS_BYTES ((size_t)64 * 1024 * 1024) /* of the texts of all hits */
 
@@ -59,10 +57,10 @@ enum cx_status cx_vector_search(struct cx_vector *v, struct cx_db *db,
     }
     json_t *found = json_array();
     bool whole = false;
-    size_t spare = VECTOR__SPARE_CANDIDATES;
-    for (int i = 0; i < ATTEMPTS && status == CX_OK && !whole; i++, spare *= SPARE_GROWTH) {
+    static const size_t spare[] = { 0, 8, 64, 512, 4096 };
+    for (size_t i = 0; i < CX_ARRAY_LEN(spare) && status == CX_OK && !whole; i++) {
         (void)json_array_clear(found);
-        run.candidate_max = search->top_k + spare;
+        run.candidate_max = search->top_k + spare[i];
         run.ask = i == 0 ? search->ask : NULL;
         run.candidates =
             cx_realloc_array(run.candidates, run.candidate_max, sizeof *run.candidates);

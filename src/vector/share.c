@@ -49,7 +49,7 @@ struct cx_vector_ask *cx_vector_ask(struct cx_vector *v, const struct cx_search 
                                    .dimension = search->dimension,
                                    .own_vector = search->own_vector,
                                    .least = search->has_min_score ? search->min_score : -INFINITY,
-                                   .most = search->top_k + VECTOR__SPARE_CANDIDATES };
+                                   .most = search->top_k };
     struct vector__share *share = &v->share;
     CX_CHECK(pthread_mutex_lock(&share->mutex) == 0);
     struct cx_vector_ask **end = &share->first;

@@ -61,8 +61,6 @@ struct vector__share {
     size_t count;
     struct cx_series *shared;
 };
-#define VECTOR__SPARE_CANDIDATES                                                                   \
-    8 /* of a search's first attempt: each one more makes a scan slower */
 
 /* Where a collection is in its life. */
 enum vector__life {

@@ -4,12 +4,9 @@
  * costs (rows from the database included), and whether it found what brute force finds; then the two
  * ways to rank, reading all rows or those that are listed, beside each other; then what the facets take.
  * Documents are drawn around 1,000 centres, with ten words of a Zipf vocabulary and six metadata
- * values, one of them unique and one an array. Built by hand:
+ * values, one of them unique and one an array. Built and run by tests/bench/filters:
  *
- *   B=build/release; cc -std=c11 -O2 -D_GNU_SOURCE -Iinclude -Isrc tests/bench/filters.c -o $B/filters
- *     $B/src/libcx_vector.a $B/src/libcx_store.a $B/src/libcx_json.a $B/src/libcx_crypto.a
- *     $B/src/libcx_metrics.a $B/src/libcx_base.a -lsqlite3 -ljansson -lcrypto -lz -lm -lpthread
- *   $B/filters [DOCUMENTS [DIMENSION [QUERIES]]]
+ *   filters [DOCUMENTS [DIMENSION [QUERIES]]]
  */
 #include <math.h>
 #include <stdio.h>
@@ -170,7 +167,7 @@ static size_t brute_force(const struct world *w, const struct vector__allowed *a
             const struct vector__slot *slot = vector__index_slot(index, i);
             const struct vector__candidate candidate = { .score = score,
                                                          .rowid = slot->rowid,
-                                                         .doc_id = slot->doc_id };
+                                                         .doc_id = vector__index_id(index, i) };
             vector__best_offer(&best, &candidate);
         }
     }

@@ -203,7 +203,7 @@ static void measure_shared(struct world *w, size_t together)
                     const struct vector__candidate candidate = { .score = vector__scan_exact(
                                                                      &scans[i], slot),
                                                                  .rowid = s->rowid,
-                                                                 .doc_id = s->doc_id };
+                                                                 .doc_id = vector__index_id(&w->v->index, slot) };
                     vector__best_offer(&b, &candidate);
                 }
                 counts[i] = b.count;

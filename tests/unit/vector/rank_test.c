@@ -224,7 +224,7 @@ static size_t brute_force(const struct world *w, const struct vector__ranking *r
                 .keyword = r->mode == CX_SEARCH_SEMANTIC ? 0 : keyword,
                 .pending = slot->pending,
                 .rowid = slot->rowid,
-                .doc_id = slot->doc_id,
+                .doc_id = vector__index_id(index, i),
             };
         }
     }
