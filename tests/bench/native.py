@@ -11,6 +11,7 @@ import subprocess
 import tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
 
 
 @contextlib.contextmanager
@@ -31,6 +32,26 @@ def programs(*names, links=()):
                 check=True,
             )
         yield folder
+
+
+def in_process(program, build, folder):
+    """A program that measures parts of the daemon without HTTP, linked with those of a build."""
+    rooms = ("vector", "store", "json", "crypto", "metrics", "base")
+    subprocess.run(
+        [
+            *os.environ.get("CC", "cc").split(),
+            *"-std=c11 -O2 -D_GNU_SOURCE -Wall -Wextra".split(),
+            f"-I{ROOT}/include",
+            f"-I{ROOT}/src",
+            "-o",
+            str(folder / program),
+            str(HERE / f"{program}.c"),
+            *(f"{build}/src/libcx_{room}.a" for room in rooms),
+            *"-lsqlite3 -ljansson -lcrypto -lz -lutf8proc -lm -lpthread".split(),
+        ],
+        check=True,
+    )
+    return folder / program
 
 
 class Upstream:
