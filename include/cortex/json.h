@@ -41,6 +41,8 @@ enum cx_status cx_json_write_canonical(const json_t *value, struct cx_buf *out,
                                        struct cx_err *err) CX_MUST_CHECK;
 /* Appends s as a JSON string with its quotes. s must be valid UTF-8. */
 void cx_json_write_string(struct cx_str s, struct cx_buf *out);
+/* Appends a finite number as cx_json_write does a real one. */
+void cx_json_write_real(double value, struct cx_buf *out);
 /* ECMAScript's Number::toString of a finite double: the shortest digits, as in RFC 8785 3.2.2.3. */
 #define CX_NUMBER_TEXT_BYTES 32
 size_t cx_json_format_number(double value, char text[CX_NUMBER_TEXT_BYTES]);

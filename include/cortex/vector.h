@@ -322,6 +322,11 @@ void cx_vector_ask_free(struct cx_vector_ask **ask);
 enum cx_status cx_vector_search(struct cx_vector *v, struct cx_db *db,
                                 const struct cx_search *search, json_t **hits,
                                 struct cx_err *err) CX_MUST_CHECK;
+/* The same as bytes, appended to out, and the hits' doc_ids to the array ids (NULL = not wanted), which is
+ * empty. CX_TOO_LARGE where out gets too large, too. On failure both hold nothing of use. */
+enum cx_status cx_vector_search_write(struct cx_vector *v, struct cx_db *db,
+                                      const struct cx_search *search, struct cx_buf *out,
+                                      json_t *ids, struct cx_err *err) CX_MUST_CHECK;
 
 /* Any thread, without a database: for health and metrics. */
 struct cx_vector_figures {

@@ -7,7 +7,6 @@
 #include "api/search_request.h"
 
 #include <math.h>
-#include <stdlib.h>
 
 struct search {
     struct api__search_run run;
@@ -78,48 +77,49 @@ static enum cx_step_result search_hits(struct cx_exchange *x)
     return cx_exchange_work(x, s->run.api->options.cpu_lane, CX_PRIORITY_HIGH, search_work, s);
 }
 
-static json_t *ids_of(const json_t *hits);
-static enum cx_status write_search(struct search *s, json_t *hits, struct cx_err *err);
+static void write_rest(const struct search *s, struct cx_buf *out);
+static void write_ms(struct cx_buf *out, const char *before, uint64_t ns);
 
 static enum cx_status search_work(void *arg, struct cx_err *err)
 {
     struct search *s = arg;
-    json_t *hits = NULL;
-    const enum cx_status status = api__search_hits(&s->run, &hits, err);
+    s->hit_ids = json_array();
+    cx_buf_init(&s->answer, API_ANSWER_MAX_BYTES);
+    cx_buf_puts(&s->answer, "{\"hits\":");
+    const enum cx_status status = api__search_write(&s->run, &s->answer, s->hit_ids, err);
     if (status != CX_OK) {
         return status;
     }
-    s->hit_ids = ids_of(hits);
-    return write_search(s, hits, err);
+    write_rest(s, &s->answer);
+    return s->answer.failed
+               ? cx_err_set(err, CX_TOO_LARGE,
+                            "The answer would be larger than %zu bytes: ask for less at once",
+                            API_ANSWER_MAX_BYTES)
+               : CX_OK;
 }
 
-static json_t *ids_of(const json_t *hits)
-{
-    json_t *ids = json_array();
-    for (size_t i = 0; i < json_array_size(hits); i++) {
-        json_array_append_new(ids, json_copy(json_object_get(json_array_get(hits, i), "doc_id")));
-    }
-    return ids;
-}
-
-/* The answer, with as many digits of a millisecond as mean something. */
-static enum cx_status write_search(struct search *s, json_t *hits, struct cx_err *err)
+static void write_rest(const struct search *s, struct cx_buf *out)
 {
     char timestamp[CX_TIME_TEXT_BYTES];
-    const struct cx_str query = s->run.q.what.query.p != NULL ? s->run.q.what.query : CX_STR("");
-    json_t *answer = json_object();
-    json_object_set_new(answer, "hits", hits);
-    json_object_set_new(answer, "query", json_stringn(query.p, query.len));
-    json_object_set_new(answer, "timestamp",
-                        json_string(cx_time_format(cx_clock_wall_us(), timestamp)));
-    json_object_set_new(answer, "query_embedding_time_ms",
-                        json_real(round((double)s->run.embed_ns / 1e3) / 1e3));
-    json_object_set_new(answer, "search_time_ms",
-                        json_real(round((double)s->run.took_ns / 1e3) / 1e3));
+    const struct cx_str query = s->run.q.what.query;
+    cx_buf_puts(out, ",\"query\":");
+    cx_json_write_string(query.p != NULL ? query : CX_STR(""), out);
+    cx_buf_puts(out, ",\"timestamp\":\"");
+    cx_buf_puts(out, cx_time_format(cx_clock_wall_us(), timestamp));
+    write_ms(out, "\",\"query_embedding_time_ms\":", s->run.embed_ns);
+    write_ms(out, ",\"search_time_ms\":", s->run.took_ns);
     if (s->run.degraded != NULL) {
-        json_object_set_new(answer, "degraded", json_string(s->run.degraded));
+        cx_buf_puts(out, ",\"degraded\":");
+        cx_json_write_string(cx_str_of(s->run.degraded), out);
     }
-    return api__write_answer(answer, &s->answer, err);
+    cx_buf_putc(out, '}');
+}
+
+/* As many digits as mean something. */
+static void write_ms(struct cx_buf *out, const char *before, uint64_t ns)
+{
+    cx_buf_puts(out, before);
+    cx_json_write_real(round((double)ns / 1e3) / 1e3, out);
 }
 
 /* ---- reply ---- */

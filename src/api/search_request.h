@@ -48,6 +48,9 @@ enum cx_step_result api__search_ask(struct cx_exchange *x);
 /* Worker. */
 enum cx_status api__search_hits(struct api__search_run *run, json_t **hits,
                                 struct cx_err *err) CX_MUST_CHECK;
+/* The same as bytes, appended to out, and their doc_ids to the array ids. */
+enum cx_status api__search_write(struct api__search_run *run, struct cx_buf *out, json_t *ids,
+                                 struct cx_err *err) CX_MUST_CHECK;
 /* Loop: the event, and the entry in the log of tools. hit_ids is stolen. */
 void api__search_tell(struct cx_exchange *x, json_t *hit_ids);
 void api__search_release(struct api__search_run *run);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * The way of a search: which collection, its query becomes a vector, what becomes of it where the
- * embedding service fails, its hits. Loop, but for api__search_hits.
+ * embedding service fails, its hits. Loop, but for api__search_hits and _write.
  */
 #include "api/search_request.h"
 
@@ -122,6 +122,29 @@ enum cx_status api__search_hits(struct api__search_run *s, json_t **hits, struct
     const uint64_t begun = cx_clock_mono_ns();
     struct cx_db *db = cx_store_reader(s->api->options.store);
     const enum cx_status status = cx_vector_search(s->v, db, &s->q.what, hits, err);
+    cx_store_return(s->api->options.store, db);
+    s->took_ns = cx_clock_mono_ns() - begun;
+    return status;
+}
+
+enum cx_status api__search_write(struct api__search_run *s, struct cx_buf *out, json_t *ids,
+                                 struct cx_err *err)
+{
+    if (asks_chroma(s)) {
+        json_t *hits = NULL;
+        const enum cx_status status = api__search_hits(s, &hits, err);
+        for (size_t i = 0; i < json_array_size(hits); i++) {
+            json_array_append(ids, json_object_get(json_array_get(hits, i), "doc_id"));
+        }
+        if (status == CX_OK) {
+            cx_json_write(hits, out);
+            json_decref(hits);
+        }
+        return status;
+    }
+    const uint64_t begun = cx_clock_mono_ns();
+    struct cx_db *db = cx_store_reader(s->api->options.store);
+    const enum cx_status status = cx_vector_search_write(s->v, db, &s->q.what, out, ids, err);
     cx_store_return(s->api->options.store, db);
     s->took_ns = cx_clock_mono_ns() - begun;
     return status;

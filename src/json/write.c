@@ -190,20 +190,27 @@ static void write_integer(struct writer *w, int64_t value)
 
 static void write_real(struct writer *w, double value)
 {
+    if (w->canonical) {
+        char text[CX_NUMBER_TEXT_BYTES];
+        const size_t len = cx_json_format_number(value, text);
+        cx_buf_append(w->out, text, len);
+    } else {
+        cx_json_write_real(value, w->out);
+    }
+}
+
+/* What was a real number stays one for who reads the text, and keeps its sign. */
+void cx_json_write_real(double value, struct cx_buf *out)
+{
+    if (value == 0.0) {
+        cx_buf_puts(out, signbit(value) ? "-0.0" : "0.0");
+        return;
+    }
     char text[CX_NUMBER_TEXT_BYTES];
     const size_t len = cx_json_format_number(value, text);
-    if (w->canonical) {
-        cx_buf_append(w->out, text, len);
-        return;
-    }
-    /* What was a real number stays one for who reads the text, and keeps its sign. */
-    if (value == 0.0) {
-        cx_buf_puts(w->out, signbit(value) ? "-0.0" : "0.0");
-        return;
-    }
-    cx_buf_append(w->out, text, len);
+    cx_buf_append(out, text, len);
     if (memchr(text, '.', len) == NULL && memchr(text, 'e', len) == NULL) {
-        cx_buf_append(w->out, ".0", 2);
+        cx_buf_append(out, ".0", 2);
     }
 }
 

@@ -9,7 +9,9 @@
 
 #define SEEN_LEAST 2048
 #define LEAST_ROOM 8
+#define SOON 3 /* so many places from being looked at, a node's links are asked for at once */
 
+static void prefetch_links(const struct vector__graph *graph, size_t level, uint32_t node);
 static void enter(struct vector__walk *walk, size_t level, uint32_t node);
 static size_t see(struct vector__walk *walk, float closeness, uint32_t node);
 static bool is_new(struct vector__walk *walk, uint32_t node);
@@ -90,8 +92,20 @@ void vector__walk_level(struct vector__walk *walk, size_t level, size_t breadth)
         vector__walk_measure(walk, level, nodes, count, closeness);
         for (size_t i = 0; i < count; i++) {
             const size_t place = see(walk, closeness[i], nodes[i]);
+            if (place <= at + SOON) {
+                prefetch_links(walk->graph, level, nodes[i]);
+            }
             at = place < at ? place : at;
         }
+    }
+}
+
+static void prefetch_links(const struct vector__graph *graph, size_t level, uint32_t node)
+{
+    const uint32_t *links = vector__graph_links(graph, level, node);
+    const size_t line = VECTOR__PIECE_BYTES / sizeof *links;
+    for (size_t i = 0; i < vector__graph_degree(level); i += line) {
+        __builtin_prefetch(links + i);
     }
 }
 

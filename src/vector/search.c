@@ -8,16 +8,14 @@
  *
  * Threads: a worker with a reader of its own.
  */
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cortex/json.h"
-#include "rank.h"
+#include "hits.h"
 #include "rows.h"
 
 #define RRF_WINDOW 100
-#define HITS_BYTES ((size_t)64 * 1024 * 1024) /* of the texts of all hits */
 
 /* What one search works with. */
 struct run {
@@ -29,42 +27,53 @@ struct run {
     struct vector__candidate *candidates;
     size_t candidate_max;
     size_t candidate_count;
-    size_t hits_bytes;
+    struct vector__hits hits;
     struct cx_vector_ask *ask; /* NULL = none, or it was of no use */
 };
 
 static enum cx_status check_search(const struct cx_vector *v, const struct cx_search *search,
                                    struct cx_err *err);
 static enum cx_status pad_query(struct run *run, struct cx_err *err);
-static enum cx_status try_search(struct run *run, json_t *hits, bool *whole, struct cx_err *err);
+static enum cx_status try_search(struct run *run, bool *whole, struct cx_err *err);
 static enum cx_status rank(struct run *run, const struct vector__ranking *ranking,
                            struct cx_err *err);
 static enum cx_status add_hit(struct run *run, const struct vector__candidate *candidate,
-                              json_t *hits, struct cx_err *err);
-static enum cx_status make_hit(struct run *run, const struct vector__candidate *candidate,
-                               const struct cx_stmt *s, json_t **out, struct cx_err *err);
-static json_t *scores_of(const struct run *run, const struct vector__candidate *candidate);
-static json_t *numbers_of(struct cx_str blob);
+                              struct cx_err *err);
 static void run_free(struct run *run);
 
 enum cx_status cx_vector_search(struct cx_vector *v, struct cx_db *db,
                                 const struct cx_search *search, json_t **hits, struct cx_err *err)
 {
+    struct cx_buf text;
+    cx_buf_init(&text, SIZE_MAX);
+    enum cx_status status = cx_vector_search_write(v, db, search, &text, NULL, err);
+    if (status == CX_OK) {
+        status = cx_json_parse((struct cx_str){ text.data, text.len }, hits, err);
+    }
+    cx_buf_free(&text);
+    return status;
+}
+
+enum cx_status cx_vector_search_write(struct cx_vector *v, struct cx_db *db,
+                                      const struct cx_search *search, struct cx_buf *out,
+                                      json_t *ids, struct cx_err *err)
+{
     struct run run = { .v = v, .db = db, .search = search };
+    const size_t before = out->len;
     enum cx_status status = check_search(v, search, err);
     if (status == CX_OK) {
         status = pad_query(&run, err);
     }
-    json_t *found = json_array();
     bool whole = false;
     static const size_t spare[] = { 0, 8, 64, 512, 4096 };
     for (size_t i = 0; i < CX_ARRAY_LEN(spare) && status == CX_OK && !whole; i++) {
-        (void)json_array_clear(found);
+        out->len = before;
+        (void)json_array_clear(ids);
+        run.hits = (struct vector__hits){ .out = out, .ids = ids, .search = search };
         run.candidate_max = search->top_k + spare[i];
         run.ask = i == 0 ? search->ask : NULL;
         run.candidates =
             cx_realloc_array(run.candidates, run.candidate_max, sizeof *run.candidates);
-        run.hits_bytes = 0;
         vector__keywords_free(&run.keywords);
         if (search->mode != CX_SEARCH_SEMANTIC) {
             status = vector__keywords_init(&run.keywords, v, db, search->query, err);
@@ -73,17 +82,14 @@ enum cx_status cx_vector_search(struct cx_vector *v, struct cx_db *db,
             status = cx_db_begin(db, err);
         }
         if (status == CX_OK) {
-            status = try_search(&run, found, &whole, err);
+            cx_buf_putc(out, '[');
+            status = try_search(&run, &whole, err);
+            cx_buf_putc(out, ']');
             cx_db_rollback(db);
         }
     }
     run_free(&run);
-    if (status != CX_OK) {
-        json_decref(found);
-        return status;
-    }
-    *hits = found;
-    return CX_OK;
+    return status;
 }
 
 static enum cx_status check_search(const struct cx_vector *v, const struct cx_search *search,
@@ -122,7 +128,7 @@ static enum cx_status pad_query(struct run *run, struct cx_err *err)
 }
 
 /* *whole: as many hits as there ought to be. */
-static enum cx_status try_search(struct run *run, json_t *hits, bool *whole, struct cx_err *err)
+static enum cx_status try_search(struct run *run, bool *whole, struct cx_err *err)
 {
     const struct cx_search *search = run->search;
     /* A hybrid search without a vector is one by keywords. */
@@ -143,11 +149,11 @@ static enum cx_status try_search(struct run *run, json_t *hits, bool *whole, str
     };
     enum cx_status status = rank(run, &ranking, err);
     size_t at = 0;
-    while (status == CX_OK && at < run->candidate_count && json_array_size(hits) < search->top_k) {
-        status = add_hit(run, &run->candidates[at], hits, err);
+    while (status == CX_OK && at < run->candidate_count && run->hits.count < search->top_k) {
+        status = add_hit(run, &run->candidates[at], err);
         at++;
     }
-    *whole = json_array_size(hits) == search->top_k || run->candidate_count < run->candidate_max;
+    *whole = run->hits.count == search->top_k || run->candidate_count < run->candidate_max;
     return status;
 }
 
@@ -175,7 +181,7 @@ static enum cx_status rank(struct run *run, const struct vector__ranking *rankin
 
 /* A candidate that the database does not know (any more) adds nothing. */
 static enum cx_status add_hit(struct run *run, const struct vector__candidate *candidate,
-                              json_t *hits, struct cx_err *err)
+                              struct cx_err *err)
 {
     struct cx_stmt *s = NULL;
     enum cx_status status = cx_db_prepare(run->db,
@@ -197,91 +203,10 @@ static enum cx_status add_hit(struct run *run, const struct vector__candidate *c
     if (status != CX_OK || !row) {
         return status;
     }
-    for (int column = 0; column < 5; column++) {
-        run->hits_bytes += cx_stmt_text(s, column).len;
-    }
-    json_t *hit = NULL;
-    status =
-        run->hits_bytes <= HITS_BYTES
-            ? make_hit(run, candidate, s, &hit, err)
-            : cx_err_set(err, CX_TOO_LARGE,
-                         "The hits hold more than %zu bytes: ask for fewer, or for less of them",
-                         HITS_BYTES);
+    const bool compared = run->query != NULL && !candidate->pending;
+    status = vector__hit_write(&run->hits, candidate, compared, s, err);
     cx_stmt_reset(s);
-    if (status == CX_OK && hit != NULL) {
-        (void)json_array_append_new(hits, hit);
-    }
     return status;
-}
-
-/* *out stays NULL where the document does not pass the filter after all. */
-static enum cx_status make_hit(struct run *run, const struct vector__candidate *candidate,
-                               const struct cx_stmt *s, json_t **out, struct cx_err *err)
-{
-    json_t *metadata = NULL;
-    const enum cx_status status = vector__parse_metadata(cx_stmt_text(s, 3), &metadata, err);
-    if (status != CX_OK) {
-        return status;
-    }
-    if (!vector__filter_holds(run->search->filter, metadata)) {
-        json_decref(metadata);
-        return CX_OK;
-    }
-    json_t *hit = json_object();
-    (void)json_object_set_new(hit, "doc_id", vector__json_text(cx_stmt_text(s, 0)));
-    (void)json_object_set_new(hit, "score", json_real(candidate->score));
-    (void)json_object_set_new(hit, "uri", vector__json_text(cx_stmt_text(s, 1)));
-    (void)json_object_set_new(hit, "summary",
-                              cx_stmt_is_null(s, 2) ? json_null()
-                                                    : vector__json_text(cx_stmt_text(s, 2)));
-    (void)json_object_set_new(hit, "metadata", metadata);
-    if ((run->search->include & CX_INCLUDE_CONTENT) != 0) {
-        (void)json_object_set_new(hit, "content", vector__json_text(cx_stmt_text(s, 4)));
-    }
-    if ((run->search->include & CX_INCLUDE_VECTOR) != 0) {
-        (void)json_object_set_new(
-            hit, "vector", cx_stmt_is_null(s, 5) ? json_null() : numbers_of(cx_stmt_blob(s, 5)));
-    }
-    if ((run->search->include & CX_INCLUDE_SCORES) != 0) {
-        (void)json_object_set_new(hit, "scores", scores_of(run, candidate));
-    }
-    *out = hit;
-    return CX_OK;
-}
-
-/* A leg that was not asked is null, and so is the vector leg of a document without a vector. */
-static json_t *scores_of(const struct run *run, const struct vector__candidate *candidate)
-{
-    json_t *scores = json_object();
-    const bool has_semantic = run->query != NULL && !candidate->pending;
-    (void)json_object_set_new(scores, "semantic",
-                              has_semantic ? json_real(candidate->semantic) : json_null());
-    (void)json_object_set_new(
-        scores, "keyword",
-        run->search->mode != CX_SEARCH_SEMANTIC ? json_real(candidate->keyword) : json_null());
-    return scores;
-}
-
-/* Each number in the fewest digits that read back as the same float. */
-static json_t *numbers_of(struct cx_str blob)
-{
-    json_t *numbers = json_array();
-    for (size_t at = 0; at + sizeof(float) <= blob.len; at += sizeof(float)) {
-        float number;
-        memcpy(&number, blob.p + at, sizeof number);
-        double shortest = number;
-        for (int digits = 6; digits < 9; digits++) {
-            const double scale =
-                number == 0 ? 1 : pow(10, digits - 1 - floor(log10(fabs((double)number))));
-            const double rounded = round((double)number * scale) / scale;
-            if ((float)rounded == number) {
-                shortest = rounded;
-                break;
-            }
-        }
-        (void)json_array_append_new(numbers, json_real(isfinite(shortest) ? shortest : 0));
-    }
-    return numbers;
 }
 
 static void run_free(struct run *run)
