@@ -308,7 +308,7 @@ int main(int argc, char **argv)
         measure_shared(&w, together);
     }
     build(&w);
-    static const size_t BREADTHS[] = { 16, 24, 32, 40, 64, 100, 200, 400 };
+    static const size_t BREADTHS[] = { 16, 24, 32, 40, 64, 100, 200, 400, 800, 1600 };
     for (size_t i = 0; i < CX_ARRAY_LEN(BREADTHS); i++) {
         measure(&w, false, BREADTHS[i]);
     }
