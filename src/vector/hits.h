@@ -20,7 +20,7 @@ struct vector__hits {
 
 /* row: doc_id, uri, summary, metadata, and content and vector where they are asked for. Writes nothing where
  * the document does not pass the filter after all. compared: it has a vector, and so has the query.
- * CX_TOO_LARGE where texts or out get too large. */
+ * CX_TOO_LARGE where the texts get too large. */
 enum cx_status vector__hit_write(struct vector__hits *hits,
                                  const struct vector__candidate *candidate, bool compared,
                                  const struct cx_stmt *row, struct cx_err *err) CX_MUST_CHECK;

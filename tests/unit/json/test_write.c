@@ -75,6 +75,22 @@ TEST(write_strings)
     cx_buf_free(&b);
 }
 
+TEST(write_real_numbers_alone)
+{
+    static const struct {
+        double value;
+        const char *text;
+    } cases[] = { { 0.0, "0.0" }, { -0.0, "-0.0" },  { 1.0, "1.0" },      { -2.0, "-2.0" },
+                  { 0.1, "0.1" }, { 1e21, "1e+21" }, { 5e-324, "5e-324" } };
+    for (size_t i = 0; i < CX_ARRAY_LEN(cases); i++) {
+        struct cx_buf b;
+        cx_buf_init(&b, 100);
+        cx_json_write_real(cases[i].value, &b);
+        EXPECT_STR(b.data, cases[i].text);
+        cx_buf_free(&b);
+    }
+}
+
 /* Every byte at every place of a word. */
 TEST(write_strings_with_one_special_byte)
 {
