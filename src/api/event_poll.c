@@ -17,6 +17,7 @@ struct poll {
     struct api__follower follower;
     struct cx_api *api;
     const char *since; /* NULL: from now on */
+    char from[API_EVENT_ID_BYTES];
     bool gap;
     bool waiting;
     uint64_t wait_ms;
@@ -125,12 +126,15 @@ static uint64_t next_wanted(const struct poll *p, uint64_t after)
 static bool on_events(struct api__follower *f, uint64_t to)
 {
     struct poll *p = (struct poll *)(void *)f;
+    const bool overtaken = f->cursor + 1 < cx_events_oldest(p->api->options.events);
     const uint64_t found = next_wanted(p, f->cursor);
-    if (found == 0) {
+    if (found == 0 && !overtaken) {
         f->cursor = to;
         return true;
     }
-    f->cursor = found - 1;
+    if (!overtaken) {
+        f->cursor = found - 1;
+    }
     cx_timer_start(p->timer, 0, 0); /* the answer is given in a turn of its own */
     return false;
 }
@@ -160,9 +164,12 @@ static void end_wait(void *op)
 
 static void put_events(struct poll *p, struct cx_buf *out);
 
+static void note_gap_overtaken(struct poll *p);
+
 static enum cx_step_result poll_reply(struct cx_exchange *x)
 {
     struct poll *p = cx_exchange_state(x);
+    note_gap_overtaken(p);
     struct cx_buf answer;
     cx_buf_init(&answer, ANSWER_BYTES);
     cx_buf_puts(&answer, "{\"gap\":");
@@ -174,6 +181,17 @@ static enum cx_step_result poll_reply(struct cx_exchange *x)
     }
     put_events(p, &answer);
     return cx_exchange_reply_buf(x, 200, "application/json", &answer);
+}
+
+/* While it waited, the ring may have let go of what it was to have next. */
+static void note_gap_overtaken(struct poll *p)
+{
+    const uint64_t oldest = cx_events_oldest(p->api->options.events);
+    if (!p->gap && p->follower.cursor + 1 < oldest) {
+        p->gap = true;
+        p->since = api__event_id(p->api, p->follower.cursor, p->from);
+        p->follower.cursor = oldest - 1;
+    }
 }
 
 static void put_events(struct poll *p, struct cx_buf *out)

@@ -14,7 +14,8 @@ struct hot_request {
     struct cx_api *api;
     struct api__body body;
     struct cx_hot_entry entry;
-    bool saved; /* on disk, and not in memory yet */
+    bool saved;  /* on disk, and not in memory yet */
+    bool erased; /* on disk, and not in memory yet */
     bool created;
     struct cx_timer *timer; /* while room is being made */
 };
@@ -257,6 +258,8 @@ static enum cx_step_result hot_put_reply(struct cx_exchange *x)
 
 /* ---- Removing ---- */
 
+static void release_delete(void *arg);
+static bool remove_now(struct hot_request *r);
 static enum cx_status erase_work(void *arg, struct cx_err *err);
 
 static enum cx_step_result hot_erase(struct cx_exchange *x)
@@ -264,6 +267,7 @@ static enum cx_step_result hot_erase(struct cx_exchange *x)
     struct hot_request *r = cx_exchange_state(x);
     r->x = x;
     r->api = api__of(x);
+    cx_exchange_defer(x, release_delete, r);
     struct cx_faults faults;
     cx_faults_init(&faults);
     api__hot_read_path(x, &faults, &r->entry.space, &r->entry.key);
@@ -278,17 +282,37 @@ static enum cx_step_result hot_erase(struct cx_exchange *x)
 static enum cx_status erase_work(void *arg, struct cx_err *err)
 {
     struct hot_request *r = arg;
-    return cx_hot_erase(cx_store_writer(r->api->options.store), &r->entry, 1, err);
+    const enum cx_status status =
+        cx_hot_erase(cx_store_writer(r->api->options.store), &r->entry, 1, err);
+    r->erased = status == CX_OK;
+    return status;
+}
+
+/* What is off the disk is gone, even if its client has left. */
+static void release_delete(void *arg)
+{
+    struct hot_request *r = arg;
+    if (r->erased) {
+        (void)remove_now(r);
+    }
 }
 
 static enum cx_step_result hot_remove(struct cx_exchange *x)
 {
     struct hot_request *r = cx_exchange_state(x);
-    if (!cx_hot_remove(r->api->hot.hot, r->entry.space, r->entry.key, r->entry.stamp,
-                       cx_loop_now_ms(r->api->options.loop))) {
-        return cx_exchange_fail(x, CX_NOT_FOUND, "There is no such key, or it has expired");
+    return remove_now(r)
+               ? cx_exchange_reply_empty(x, 204)
+               : cx_exchange_fail(x, CX_NOT_FOUND, "There is no such key, or it has expired");
+}
+
+static bool remove_now(struct hot_request *r)
+{
+    r->erased = false;
+    const bool removed = cx_hot_remove(r->api->hot.hot, r->entry.space, r->entry.key,
+                                       r->entry.stamp, cx_loop_now_ms(r->api->options.loop));
+    if (removed) {
+        api__hot_tell(r->api, "hot_removed", r->entry.space, r->entry.key,
+                      cx_exchange_correlation_id(r->x));
     }
-    api__hot_tell(r->api, "hot_removed", r->entry.space, r->entry.key,
-                  cx_exchange_correlation_id(x));
-    return cx_exchange_reply_empty(x, 204);
+    return removed;
 }

@@ -7,6 +7,7 @@
 
 #define PAGE_BYTES ((size_t)8 << 20) /* of 1,000 keys, escaped */
 #define ERASE_ROWS 500               /* in one job of the write lane: a few milliseconds */
+#define AGAIN_MS 20                  /* until a full lane is asked again */
 
 struct hot_space {
     struct cx_exchange *x;
@@ -14,6 +15,7 @@ struct hot_space {
     struct cx_hot_sweep sweep;
     struct cx_timer *timer;
     struct cx_job *job;
+    bool begun; /* rows were erased */
     bool rows_left;
     enum cx_status status; /* written by the job */
     struct cx_err err;
@@ -21,7 +23,6 @@ struct hot_space {
 
 static enum cx_step_result hot_stats(struct cx_exchange *x);
 static enum cx_step_result hot_keys(struct cx_exchange *x);
-static enum cx_step_result hot_erase_all(struct cx_exchange *x);
 static enum cx_step_result hot_remove_all(struct cx_exchange *x);
 static enum cx_step_result hot_removed_reply(struct cx_exchange *x);
 
@@ -32,12 +33,10 @@ static const struct cx_step hot_keys_steps[] = {
     { "reply", hot_keys, false }, /* loop */
 };
 static const struct cx_step hot_empty_steps[] = {
-    { "erase", hot_erase_all,
-      false }, /* loop, or waits: write lane, job by job, where it is persisted */
-    { "remove", hot_remove_all,
-      false }, /* waits: turns of the loop                                     */
+    { "remove", hot_remove_all, false }, /* waits: write lane, job by job, where it is persisted;
+                                            * then turns of the loop                                */
     { "reply", hot_removed_reply,
-      false }, /* loop                                                         */
+      false }, /* loop                                                  */
 };
 API_ENDPOINT(api__hot_stats, hot_stats_steps, 0);
 API_ENDPOINT(api__hot_keys, hot_keys_steps, 0);
@@ -84,11 +83,15 @@ static enum cx_step_result hot_keys(struct cx_exchange *x)
 
 /* ---- Emptying a namespace ---- */
 
-static bool start_job(struct hot_space *h);
+static void start_job(struct hot_space *h);
 static void erase_all_work(void *arg);
 static void on_erased(void *arg, enum cx_status status);
+static void on_turn(void *ctx);
+static void end(struct hot_space *h, enum cx_status status);
 
-static enum cx_step_result hot_erase_all(struct cx_exchange *x)
+/* First from the disk, then from memory, in one operation, which goes on to its end even if the client
+ * has left: neither may have what the other has not. */
+static enum cx_step_result hot_remove_all(struct cx_exchange *x)
 {
     struct hot_space *h = cx_exchange_state(x);
     h->x = x;
@@ -97,20 +100,41 @@ static enum cx_step_result hot_erase_all(struct cx_exchange *x)
     cx_faults_init(&faults);
     api__hot_read_path(x, &faults, &h->sweep.space, NULL);
     const enum cx_step_result checked = cx_exchange_fail_faults(x, &faults);
-    h->sweep.stamp = cx_hot_stamp(h->api->hot.hot);
-    if (checked != CX_STEP_NEXT || !h->api->hot.persist) {
+    if (checked != CX_STEP_NEXT) {
         return checked;
     }
-    if (!start_job(h)) {
-        return cx_exchange_fail(x, CX_OVERLOADED, "%s", cx_status_text(CX_OVERLOADED));
-    }
+    h->sweep.stamp = cx_hot_stamp(h->api->hot.hot);
+    h->rows_left = h->api->hot.persist;
+    cx_timer_new(h->api->options.loop, on_turn, h, &h->timer);
+    cx_timer_start(h->timer, 0, 0);
     return cx_exchange_wait(x, NULL, NULL);
 }
 
-static bool start_job(struct hot_space *h)
+static void on_turn(void *ctx)
 {
-    return cx_lane_submit(h->api->options.write_lane, CX_PRIORITY_NORMAL, erase_all_work, on_erased,
-                          h, &h->job) == CX_OK;
+    struct hot_space *h = ctx;
+    if (h->rows_left) {
+        start_job(h);
+    } else if (cx_hot_sweep(h->api->hot.hot, &h->sweep, API_HOT_STEPS)) {
+        end(h, CX_OK);
+    } else {
+        cx_timer_start(h->timer, 0, 0);
+    }
+}
+
+static void start_job(struct hot_space *h)
+{
+    const enum cx_status status = cx_lane_submit(h->api->options.write_lane, CX_PRIORITY_NORMAL,
+                                                 erase_all_work, on_erased, h, &h->job);
+    if (status == CX_OK) {
+        return;
+    }
+    h->job = NULL;
+    if (h->begun) {
+        cx_timer_start(h->timer, AGAIN_MS, 0); /* what is half done is not left so */
+    } else {
+        end(h, CX_OVERLOADED);
+    }
 }
 
 static void erase_all_work(void *arg)
@@ -127,46 +151,27 @@ static void on_erased(void *arg, enum cx_status status)
     if (status == CX_OK) {
         status = h->status;
     }
-    if (status == CX_OK && h->rows_left) {
-        if (start_job(h)) {
-            return;
-        }
-        status = CX_OVERLOADED;
-    }
-    cx_exchange_resume(h->x, status, &h->err);
-}
-
-static void on_turn(void *ctx);
-
-static enum cx_step_result hot_remove_all(struct cx_exchange *x)
-{
-    struct hot_space *h = cx_exchange_state(x);
-    if (cx_hot_sweep(h->api->hot.hot, &h->sweep, API_HOT_STEPS)) {
-        return CX_STEP_NEXT;
-    }
-    cx_timer_new(h->api->options.loop, on_turn, h, &h->timer);
-    cx_timer_start(h->timer, 0, 0);
-    return cx_exchange_wait(x, NULL, NULL);
-}
-
-static void on_turn(void *ctx)
-{
-    struct hot_space *h = ctx;
-    if (!cx_hot_sweep(h->api->hot.hot, &h->sweep, API_HOT_STEPS)) {
-        cx_timer_start(h->timer, 0, 0);
+    if (status != CX_OK) {
+        end(h, status);
         return;
     }
+    h->begun = true;
+    on_turn(h);
+}
+
+static void end(struct hot_space *h, enum cx_status status)
+{
     cx_timer_free(&h->timer);
-    cx_exchange_resume(h->x, CX_OK, NULL);
+    if (h->sweep.removed > 0) {
+        api__hot_tell(h->api, "hot_removed", h->sweep.space, (struct cx_str){ NULL, 0 },
+                      cx_exchange_correlation_id(h->x));
+    }
+    cx_exchange_resume(h->x, status, &h->err);
 }
 
 static enum cx_step_result hot_removed_reply(struct cx_exchange *x)
 {
     const struct hot_space *h = cx_exchange_state(x);
-    if (h->sweep.removed > 0) {
-        api__hot_tell(h->api, "hot_removed", h->sweep.space, (struct cx_str){ NULL, 0 },
-                      cx_exchange_correlation_id(x));
-    }
     return cx_exchange_reply_json(x, 200,
                                   json_pack("{s:I}", "deleted", (json_int_t)h->sweep.removed));
 }
