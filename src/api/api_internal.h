@@ -75,6 +75,7 @@ struct api__hot {
 struct api__audit {
     struct cx_timer *timer; /* of the index; NULL = draining */
     bool waking;            /* it is started */
+    bool index_busy;        /* many entries waited for the index when it was last brought forward */
     struct cx_job *job;     /* of the index */
     bool index_more;        /* its worker's */
     enum cx_status index_status;

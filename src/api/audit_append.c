@@ -10,8 +10,11 @@
 #include <stdlib.h>
 
 #define SCRATCH_BYTES ((size_t)16 * 1024) /* three names, each byte of which may take six */
-#define INDEX_DELAY_MS 20                 /* lets a slice gather */
-#define INDEX_RETRY_MS 1000               /* after a failure */
+#define INDEX_DELAY_MS 20                 /* lets a slice gather … */
+#define INDEX_DELAY_BUSY_MS                                                                        \
+    200                     /* … a larger one where many come: each is a sync of the same disk */
+#define INDEX_BUSY_ROWS 256 /* … so many at once */
+#define INDEX_RETRY_MS 1000 /* after a failure */
 #define TIDY_FIRST_MS 1000
 #define TIDY_EVERY_MS 60000
 
@@ -176,14 +179,18 @@ void api__audit_index_wake(struct cx_api *api)
 {
     if (api->audit.timer != NULL && api->audit.job == NULL && !api->audit.waking) {
         api->audit.waking = true;
-        cx_timer_start(api->audit.timer, INDEX_DELAY_MS, 0);
+        cx_timer_start(api->audit.timer,
+                       api->audit.index_busy ? INDEX_DELAY_BUSY_MS : INDEX_DELAY_MS, 0);
     }
 }
 
 static void on_index_time(void *ctx)
 {
     struct cx_api *api = ctx;
+    struct cx_audit_figures figures;
+    cx_audit_figures(api->options.audit, &figures);
     api->audit.waking = false;
+    api->audit.index_busy = figures.unindexed >= INDEX_BUSY_ROWS;
     if (api->audit.job == NULL &&
         cx_lane_submit(api->options.write_lane, CX_PRIORITY_NORMAL, index_work, on_indexed, api,
                        &api->audit.job) != CX_OK) {
