@@ -61,7 +61,7 @@ struct cx_audit_record *cx_audit_commit(struct cx_audit *a, bool *more)
 }
 
 /* The outcome of what was to be written; what was known or refused before stays as it is, unless it
- * was known from this very group. */
+ * was known from this very group, or nothing may be acknowledged any more. */
 static void settle_all(struct audit__group *g, enum cx_status status)
 {
     struct cx_buf text;
@@ -72,6 +72,8 @@ static void settle_all(struct audit__group *g, enum cx_status status)
         if (status != CX_OK && r->status == CX_OK && r->sequence > g->a->size) {
             r->status = status;
             r->known = false;
+        } else if (r->status == CX_OK && cx_audit_failed(g->a)) {
+            r->status = CX_LEDGER_FAILED;
         }
         if (r->status == CX_OK) {
             memcpy(r->checkpoint, text.data, text.len + 1);

@@ -145,3 +145,30 @@ TEST(a_full_disk_at_each_write)
     }
     fixture_close(&f);
 }
+
+/* Also what was written long before: who has failed cannot say of anything that it is there. */
+TEST(after_a_failure_a_known_run_is_not_acknowledged)
+{
+    struct fixture f;
+    struct faults faults;
+    struct run runs[2];
+    REQUIRE(fixture_open(&f));
+    EXPECT(fixture_fill(&f, 1, 1));
+    fixture_stop(&f);
+    for (long n = 1; n <= 4; n++) { /* two writes, two syncs */
+        faults_init(&faults);
+        f.options.files = &faults.files;
+        REQUIRE(fixture_start(&f) == CX_OK);
+        faults.calls = 0;
+        faults.fail_at = n;
+        run_make(&runs[0], "run-1", "some output of an agent");
+        run_make(&runs[1], "new", "out");
+        fixture_group(&f, runs, 2);
+        EXPECT(cx_audit_failed(f.audit));
+        EXPECT_INT(runs[0].record.status, CX_LEDGER_FAILED);
+        EXPECT(runs[1].record.status == CX_LEDGER_FAILED ||
+               runs[1].record.status == CX_OUTCOME_UNKNOWN);
+        fixture_stop(&f);
+    }
+    fixture_close(&f);
+}
