@@ -167,7 +167,7 @@ static void answer_known(struct audit__group *g, struct cx_audit_record *r,
     struct audit__line line;
     struct audit__entry entry;
     cx_buf_init(&text, AUDIT__LINE_MAX_BYTES);
-    r->status = audit__read_line(g->a, &found->place, &text, &line, &entry, NULL);
+    r->status = audit__read_line(g->a, &found->place, NULL, &text, &line, &entry, NULL);
     if (r->status == CX_NOT_FOUND) {
         r->status = CX_INTERNAL; /* the index knows it, the ledger has lost it */
     }

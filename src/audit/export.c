@@ -17,9 +17,13 @@
 static enum cx_status next_places(struct cx_audit *a, struct cx_db *db,
                                   const struct cx_audit_export *e, struct audit__found *found,
                                   size_t *count, struct cx_err *err);
+struct last_read { /* labels stand elsewhere than what they judge */
+    struct audit__unpacked runs;
+    struct audit__unpacked labels;
+};
 static enum cx_status put_run(struct cx_audit *a, struct cx_db *db, const struct cx_audit_export *e,
-                              const struct audit__found *found, struct cx_buf *out,
-                              struct cx_err *err);
+                              const struct audit__found *found, struct last_read *last,
+                              struct cx_buf *out, struct cx_err *err);
 
 enum cx_status cx_audit_export_some(struct cx_audit *a, struct cx_audit_export *e,
                                     struct cx_buf *out, bool *more, struct cx_err *err)
@@ -34,12 +38,15 @@ enum cx_status cx_audit_export_some(struct cx_audit *a, struct cx_audit_export *
     size_t count = 0;
     const uint64_t until = cx_clock_mono_ns() + PIECE_NS;
     enum cx_status status = next_places(a, db, e, found, &count, err);
+    struct last_read last = { .runs = { .segment = 0 } };
     size_t done = 0;
     while (status == CX_OK && done < count && out->len < PIECE_BYTES &&
            (done == 0 || cx_clock_mono_ns() < until)) {
-        status = put_run(a, db, e, &found[done], out, err);
+        status = put_run(a, db, e, &found[done], &last, out, err);
         e->after = found[done++].sequence;
     }
+    audit__unpacked_free(&last.runs);
+    audit__unpacked_free(&last.labels);
     cx_store_return(a->options.store, db);
     *more = done < count || count == PIECE_RUNS;
     if (status == CX_OK && out->failed) {
@@ -99,7 +106,8 @@ static struct cx_str run_id_of(const json_t *content)
     return (struct cx_str){ json_string_value(value), json_string_length(value) };
 }
 
-static bool has_label(struct cx_audit *a, const struct audit__found *newest, struct cx_str label)
+static bool has_label(struct cx_audit *a, const struct audit__found *newest, struct cx_str label,
+                      struct audit__unpacked *last)
 {
     struct cx_buf text;
     struct audit__line line;
@@ -107,7 +115,7 @@ static bool has_label(struct cx_audit *a, const struct audit__found *newest, str
     json_t *content = NULL;
     cx_buf_init(&text, AUDIT__LINE_MAX_BYTES);
     bool same = false;
-    if (audit__read_line(a, &newest->place, &text, &line, &entry, NULL) == CX_OK &&
+    if (audit__read_line(a, &newest->place, last, &text, &line, &entry, NULL) == CX_OK &&
         cx_json_parse(entry.content, &content, NULL) == CX_OK) {
         const json_t *value = json_object_get(content, "label");
         same = json_is_string(value) &&
@@ -120,8 +128,8 @@ static bool has_label(struct cx_audit *a, const struct audit__found *newest, str
 }
 
 static enum cx_status put_run(struct cx_audit *a, struct cx_db *db, const struct cx_audit_export *e,
-                              const struct audit__found *found, struct cx_buf *out,
-                              struct cx_err *err)
+                              const struct audit__found *found, struct last_read *last,
+                              struct cx_buf *out, struct cx_err *err)
 {
     struct cx_buf text;
     struct audit__line line;
@@ -130,7 +138,8 @@ static enum cx_status put_run(struct cx_audit *a, struct cx_db *db, const struct
     struct audit__found labels[AUDIT__LABELS_MAX];
     size_t count = 0;
     cx_buf_init(&text, AUDIT__LINE_MAX_BYTES);
-    enum cx_status status = audit__read_line(a, &found->place, &text, &line, &entry, err);
+    enum cx_status status =
+        audit__read_line(a, &found->place, &last->runs, &text, &line, &entry, err);
     if (status == CX_NOT_FOUND) {
         cx_buf_free(&text);
         return CX_OK; /* retention took it, or it is damaged, which verifying tells */
@@ -141,12 +150,13 @@ static enum cx_status put_run(struct cx_audit *a, struct cx_db *db, const struct
     if (status == CX_OK) {
         status = audit__find_labels(a, db, run_id_of(content), labels, &count, err);
     }
-    const bool wanted = count > 0 ? e->label.p == NULL || has_label(a, &labels[count - 1], e->label)
-                                  : e->label.p == NULL && !e->labelled;
+    const bool wanted =
+        count > 0 ? e->label.p == NULL || has_label(a, &labels[count - 1], e->label, &last->labels)
+                  : e->label.p == NULL && !e->labelled;
     if (status == CX_OK && wanted) {
         audit__put_entry(&line, &entry, out);
         cx_buf_puts(out, ",\"labels\":");
-        status = audit__put_labels(a, labels, count, out, err);
+        status = audit__put_labels(a, labels, count, &last->labels, out, err);
         cx_buf_puts(out, "}\n");
     }
     json_decref(content);

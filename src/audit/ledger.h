@@ -247,9 +247,10 @@ void audit__tidy_free(struct cx_audit *a);
 enum cx_status audit__find_run(struct cx_audit *a, struct cx_db *db, int64_t run_hash,
                                struct cx_str run_id, struct audit__found *found, bool *in_memory,
                                struct cx_err *err) CX_MUST_CHECK;
-/* One line, read and judged. CX_NOT_FOUND where it is no longer there. */
+/* One line, read and judged; last as for audit__read_at. CX_NOT_FOUND where it is no longer there. */
 enum cx_status audit__read_line(const struct cx_audit *a, const struct audit__place *place,
-                                struct cx_buf *buf, struct audit__line *line,
-                                struct audit__entry *entry, struct cx_err *err) CX_MUST_CHECK;
+                                struct audit__unpacked *last, struct cx_buf *buf,
+                                struct audit__line *line, struct audit__entry *entry,
+                                struct cx_err *err) CX_MUST_CHECK;
 
 #endif

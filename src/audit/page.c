@@ -76,6 +76,7 @@ static size_t list_recent(struct cx_audit *a, const struct audit__selection *s, 
 static enum cx_status put_page(struct cx_audit *a, const struct audit__found *found, size_t count,
                                size_t limit, struct cx_buf *out, struct cx_err *err)
 {
+    struct audit__unpacked last_read = { .segment = 0 };
     struct cx_buf text;
     cx_buf_init(&text, AUDIT__LINE_MAX_BYTES);
     enum cx_status status = CX_OK;
@@ -87,7 +88,7 @@ static enum cx_status put_page(struct cx_audit *a, const struct audit__found *fo
         struct audit__line line;
         struct audit__entry entry;
         cx_buf_clear(&text);
-        status = audit__read_line(a, &found[i].place, &text, &line, &entry, err);
+        status = audit__read_line(a, &found[i].place, &last_read, &text, &line, &entry, err);
         last = found[i].sequence;
         if (status == CX_NOT_FOUND) {
             status = CX_OK; /* retention took it, or it is damaged, which verifying tells */
@@ -105,6 +106,7 @@ static enum cx_status put_page(struct cx_audit *a, const struct audit__found *fo
         cx_buf_puts(out, "],\"cursor\":null}");
     }
     cx_buf_free(&text);
+    audit__unpacked_free(&last_read);
     if (status == CX_OK && out->failed) {
         status = cx_err_set(err, CX_TOO_LARGE, "%s", cx_status_text(CX_TOO_LARGE));
     }

@@ -14,8 +14,9 @@
 /* ---- Lines ------------------------------------------------------------------------------------- */
 
 enum cx_status audit__read_line(const struct cx_audit *a, const struct audit__place *place,
-                                struct cx_buf *buf, struct audit__line *line,
-                                struct audit__entry *entry, struct cx_err *err)
+                                struct audit__unpacked *last, struct cx_buf *buf,
+                                struct audit__line *line, struct audit__entry *entry,
+                                struct cx_err *err)
 {
     *line = (struct audit__line){ .sequence = 0 };
     *entry = (struct audit__entry){ .kind = CX_AUDIT_RUN };
@@ -24,7 +25,7 @@ enum cx_status audit__read_line(const struct cx_audit *a, const struct audit__pl
     }
     const size_t at = buf->len;
     const enum cx_status status =
-        audit__read_at(a->dir, place->segment, place->offset, place->bytes, buf, err);
+        audit__read_at(a->dir, place->segment, place->offset, place->bytes, last, buf, err);
     if (status != CX_OK) {
         return status;
     }
@@ -127,7 +128,7 @@ enum cx_status cx_audit_find(struct cx_audit *a, struct cx_str run_id, struct cx
     cx_buf_init(&text, AUDIT__LINE_MAX_BYTES);
     enum cx_status status = find_place(a, db, run_id, &found, err);
     if (status == CX_OK) {
-        status = audit__read_line(a, &found.place, &text, &line, &entry, err);
+        status = audit__read_line(a, &found.place, NULL, &text, &line, &entry, err);
     }
     if (status == CX_OK) {
         audit__put_entry(&line, &entry, out);
@@ -136,7 +137,7 @@ enum cx_status cx_audit_find(struct cx_audit *a, struct cx_str run_id, struct cx
         cx_buf_puts(out, ",\"labels\":");
         status = audit__find_labels(a, db, run_id, labels, &count, err);
         if (status == CX_OK) {
-            status = audit__put_labels(a, labels, count, out, err);
+            status = audit__put_labels(a, labels, count, NULL, out, err);
         }
         cx_buf_putc(out, '}');
     }
@@ -173,7 +174,8 @@ static enum cx_status find_place(struct cx_audit *a, struct cx_db *db, struct cx
 }
 
 enum cx_status audit__put_labels(struct cx_audit *a, const struct audit__found *found, size_t count,
-                                 struct cx_buf *out, struct cx_err *err)
+                                 struct audit__unpacked *last, struct cx_buf *out,
+                                 struct cx_err *err)
 {
     enum cx_status status = CX_OK;
     struct cx_buf text;
@@ -184,7 +186,7 @@ enum cx_status audit__put_labels(struct cx_audit *a, const struct audit__found *
         struct audit__line line;
         struct audit__entry entry;
         cx_buf_clear(&text);
-        status = audit__read_line(a, &found[i].place, &text, &line, &entry, err);
+        status = audit__read_line(a, &found[i].place, last, &text, &line, &entry, err);
         if (status == CX_NOT_FOUND) {
             status = CX_OK; /* it is damaged, which verifying tells; the run is not */
         } else if (status == CX_OK) {
@@ -240,7 +242,7 @@ enum cx_status cx_audit_locate(struct cx_audit *a, struct cx_str run_id, uint64_
     cx_buf_init(&text, AUDIT__LINE_MAX_BYTES);
     enum cx_status status = find_place(a, db, run_id, &found, err);
     if (status == CX_OK) {
-        status = audit__read_line(a, &found.place, &text, &line, &entry, err);
+        status = audit__read_line(a, &found.place, NULL, &text, &line, &entry, err);
     }
     if (status == CX_OK) {
         *sequence = line.sequence;

@@ -15,6 +15,7 @@ enum cx_status audit__find_labels(struct cx_audit *a, struct cx_db *db, struct c
                                   struct audit__found *found, size_t *count,
                                   struct cx_err *err) CX_MUST_CHECK;
 enum cx_status audit__put_labels(struct cx_audit *a, const struct audit__found *found, size_t count,
-                                 struct cx_buf *out, struct cx_err *err) CX_MUST_CHECK;
+                                 struct audit__unpacked *last, struct cx_buf *out,
+                                 struct cx_err *err) CX_MUST_CHECK;
 
 #endif

@@ -186,20 +186,35 @@ static enum cx_status read_full(int fd, uint64_t at, void *to, size_t len, size_
 
 /* ---- Single lines ------------------------------------------------------------------------------ */
 
-static enum cx_status read_packed_at(int fd, uint64_t offset, size_t len, struct cx_buf *out,
-                                     struct cx_err *err);
+static enum cx_status unpack_at(int fd, uint32_t segment, uint64_t offset,
+                                struct audit__unpacked *u, struct cx_err *err);
+static enum cx_status take_lines(const struct audit__unpacked *u, uint64_t offset, size_t len,
+                                 struct cx_buf *out, struct cx_err *err);
+
+static bool holds(const struct audit__unpacked *u, uint32_t segment, uint64_t offset)
+{
+    return u->segment == segment && offset >= u->offset && offset < u->offset + u->lines.len;
+}
 
 enum cx_status audit__read_at(int dir, uint32_t segment, uint64_t offset, size_t len,
-                              struct cx_buf *out, struct cx_err *err)
+                              struct audit__unpacked *last, struct cx_buf *out, struct cx_err *err)
 {
+    struct audit__unpacked own = { .segment = 0 };
+    struct audit__unpacked *u = last != NULL ? last : &own;
     int fd = -1;
     bool packed = false;
+    if (holds(u, segment, offset)) {
+        return take_lines(u, offset, len, out, err);
+    }
     enum cx_status status = open_segment(dir, segment, &fd, &packed, err);
     if (status != CX_OK) {
         return status;
     }
     if (packed) {
-        status = read_packed_at(fd, offset, len, out, err);
+        status = unpack_at(fd, segment, offset, u, err);
+        if (status == CX_OK) {
+            status = take_lines(u, offset, len, out, err);
+        }
     } else {
         size_t got = 0;
         char *to = cx_buf_reserve(out, len);
@@ -211,14 +226,23 @@ enum cx_status audit__read_at(int dir, uint32_t segment, uint64_t offset, size_t
         out->len += status == CX_OK ? len : 0;
     }
     (void)close(fd);
+    audit__unpacked_free(&own);
     return status;
 }
 
-static enum cx_status read_packed_at(int fd, uint64_t offset, size_t len, struct cx_buf *out,
-                                     struct cx_err *err)
+void audit__unpacked_free(struct audit__unpacked *u)
+{
+    cx_buf_free(&u->lines);
+    u->segment = 0;
+}
+
+/* The member in which the offset lies. */
+static enum cx_status unpack_at(int fd, uint32_t segment, uint64_t offset,
+                                struct audit__unpacked *u, struct cx_err *err)
 {
     uint64_t at = 0;
     uint64_t plain_at = 0;
+    audit__unpacked_free(u);
     for (;;) {
         uint8_t head[AUDIT__MEMBER_HEAD_BYTES];
         struct audit__member m;
@@ -231,24 +255,32 @@ static enum cx_status read_packed_at(int fd, uint64_t offset, size_t len, struct
             return cx_err_set(err, CX_NOT_FOUND, "the packed segment is damaged");
         }
         if (offset < plain_at + m.plain_bytes) {
-            struct cx_buf lines;
             bool damaged = false;
-            cx_buf_init(&lines, m.plain_bytes);
-            status = read_member(fd, at, &m, &lines, &damaged, err);
-            const size_t from = (size_t)(offset - plain_at);
-            if (status == CX_OK && (damaged || from + len > lines.len)) {
+            cx_buf_init(&u->lines, m.plain_bytes);
+            status = read_member(fd, at, &m, &u->lines, &damaged, err);
+            if (status == CX_OK && damaged) {
                 status = cx_err_set(err, CX_NOT_FOUND, "the packed segment is damaged");
             }
-            if (status == CX_OK) {
-                cx_buf_append(out, lines.data + from, len);
-                status = out->failed
-                             ? cx_err_set(err, CX_TOO_LARGE, "%s", cx_status_text(CX_TOO_LARGE))
-                             : CX_OK;
+            if (status != CX_OK) {
+                audit__unpacked_free(u);
+                return status;
             }
-            cx_buf_free(&lines);
-            return status;
+            u->segment = segment;
+            u->offset = plain_at;
+            return CX_OK;
         }
         at += m.packed_bytes;
         plain_at += m.plain_bytes;
     }
+}
+
+static enum cx_status take_lines(const struct audit__unpacked *u, uint64_t offset, size_t len,
+                                 struct cx_buf *out, struct cx_err *err)
+{
+    const size_t from = (size_t)(offset - u->offset);
+    if (from > u->lines.len || len > u->lines.len - from) {
+        return cx_err_set(err, CX_NOT_FOUND, "the packed segment is damaged");
+    }
+    cx_buf_append(out, u->lines.data + from, len);
+    return out->failed ? cx_err_set(err, CX_TOO_LARGE, "%s", cx_status_text(CX_TOO_LARGE)) : CX_OK;
 }

@@ -36,10 +36,19 @@ enum cx_status audit__reader_next(struct audit__reader *r, enum audit__read *wha
                                   struct cx_err *err) CX_MUST_CHECK;
 void audit__reader_close(struct audit__reader *r);
 
-/* Appends len bytes of a segment from offset on, as if it were plain. CX_NOT_FOUND where there are
- * none, CX_IO_ERROR. */
+/* The packed member that was read last: who reads many lines finds the next ones in it. */
+struct audit__unpacked {
+    uint32_t segment; /* 0 = none */
+    uint64_t offset;  /* of its first line, as if the segment were plain */
+    struct cx_buf lines;
+};
+void audit__unpacked_free(struct audit__unpacked *u);
+
+/* Appends len bytes of a segment from offset on, as if it were plain. last may be NULL. CX_NOT_FOUND where
+ * there are none, CX_IO_ERROR. */
 enum cx_status audit__read_at(int dir, uint32_t segment, uint64_t offset, size_t len,
-                              struct cx_buf *out, struct cx_err *err) CX_MUST_CHECK;
+                              struct audit__unpacked *last, struct cx_buf *out,
+                              struct cx_err *err) CX_MUST_CHECK;
 
 /* ---- Packed segments: gzip members of whole lines, each with its sizes and digest in its header -- */
 #define AUDIT__MEMBER_HEAD_BYTES 56

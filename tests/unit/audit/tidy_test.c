@@ -207,6 +207,40 @@ TEST(old_is_a_matter_of_when_it_was_sealed)
     fixture_close(&f);
 }
 
+static void export_all(struct fixture *f, struct cx_buf *out)
+{
+    struct cx_audit_export e = { .after = 0 };
+    cx_buf_init(out, 1 << 20);
+    for (bool more = true; more;) {
+        EXPECT_INT(cx_audit_export_some(f->audit, &e, out, &more, NULL), CX_OK);
+    }
+}
+
+TEST(an_export_is_the_same_of_packed_segments)
+{
+    struct fixture f;
+    struct cx_buf plain;
+    struct cx_buf packed;
+    REQUIRE(fill(&f));
+    for (unsigned i = 1; i <= 40; i += 3) { /* labels stand in other segments than their runs */
+        struct run label;
+        char id[16];
+        snprintf(id, sizeof id, "run-%u", i);
+        run_make(&label, id, "a judgement");
+        label.record.kind = CX_AUDIT_LABEL;
+        EXPECT_INT(fixture_record(&f, &label), CX_OK);
+    }
+    export_all(&f, &plain);
+    tidy_all(&f);
+    EXPECT(is_there(&f, "segment-00000003.jsonl.gz"));
+    export_all(&f, &packed);
+    EXPECT_BYTES(packed.data, packed.len, plain.data, plain.len);
+    EXPECT(plain.len > 40 * (size_t)300);
+    cx_buf_free(&plain);
+    cx_buf_free(&packed);
+    fixture_close(&f);
+}
+
 /* Also where the process that removed it ended before the index could follow. */
 TEST(a_run_that_was_removed_is_new_again)
 {
