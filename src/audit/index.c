@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-#define SLICE_ROWS 4096
+#define SLICE_ROWS 2048 /* each of which may fall on a page of its own */
 
 static enum cx_status index_recent(struct cx_audit *a, bool *more, struct cx_err *err);
 static enum cx_status forget_removed(struct cx_audit *a, bool *more, struct cx_err *err);
