@@ -81,10 +81,10 @@ struct api__audit {
     enum cx_status index_status;
     struct cx_timer *tidy_timer;
     struct cx_job *tidy_job;
-    bool tidy_more;   /* its worker's */
-    uint32_t segment; /* that was written to when it was last tidied */
-    unsigned commits; /* on the ledger lane */
-    unsigned walks;   /* audit_verify.c: under way */
+    bool tidy_more;           /* its worker's */
+    uint32_t segment;         /* that was written to when it was last tidied */
+    unsigned commits;         /* on the ledger lane */
+    unsigned walks;           /* audit_verify.c: under way */
     struct cx_buf scratch[2]; /* where receipts and events are written */
 };
 
