@@ -386,8 +386,21 @@ void api__batch_do_without(struct api__batch *b)
     }
 }
 
-void api__batch_again(struct api__batch *b)
+/* There is a document that goes without a vector because it was found unchanged. */
+static bool relies_on_comparing(const struct api__batch *b)
 {
+    size_t i = 0;
+    while (i < b->row_count && (b->rows[i].vector != NULL || b->rows[i].pending)) {
+        i++;
+    }
+    return i < b->row_count;
+}
+
+bool api__batch_again(struct api__batch *b)
+{
+    if (b->attempts == API_COMPARES_MAX || !relies_on_comparing(b)) {
+        return false;
+    }
     for (size_t i = 0; i < b->text_count; i++) {
         struct cx_document *row = &b->rows[b->text_owner[i]];
         row->pending = false;
@@ -396,6 +409,8 @@ void api__batch_again(struct api__batch *b)
     free(b->embedded);
     b->embedded = NULL;
     b->text_count = 0;
+    b->attempts++;
+    return true;
 }
 
 /* ---- answer, tell ---- */

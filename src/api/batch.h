@@ -24,6 +24,8 @@ struct api__chunk {
 #define API_CHUNK_TOKENS_DEFAULT 256
 #define API_CHUNK_OVERLAP_DEFAULT 32
 
+#define API_COMPARES_MAX 2 /* again, after the first time */
+
 /* One document as it was sent. */
 struct api__sent {
     struct cx_str doc_id;
@@ -89,6 +91,7 @@ struct api__batch { /* owner: who ingests; zeroed, then api__batch_init */
     bool too_many;
 
     bool *unchanged;
+    unsigned attempts;    /* to store it, that were in vain */
     struct cx_str *texts; /* of the rows that need a vector */
     size_t *text_owner;   /* the index of each text's row */
     size_t text_count;
@@ -125,8 +128,10 @@ void api__batch_done(struct api__batch *b, enum cx_status status);
 bool api__batch_texts(struct api__batch *b);
 void api__batch_embedded(struct api__batch *b, struct cx_embed_result *result);
 void api__batch_do_without(struct api__batch *b);
-/* As after read_done: what came of comparing and embedding is forgotten. */
-void api__batch_again(struct api__batch *b);
+/* Storing has met a conflict. True where that may be because a document that was found unchanged, and so has no
+ * vector here, was changed meanwhile: all is then as after read_done, to be compared again. At last comparing
+ * takes all for changed where it can, so that no other request can be in the way for ever. */
+bool api__batch_again(struct api__batch *b);
 /* [ids of what was sent] */
 void api__batch_write_ids(const struct api__batch *b, struct cx_buf *out);
 /* The rest of an answer: ,"indexed":…} */

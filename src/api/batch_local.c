@@ -3,6 +3,8 @@
  * Batches that go to the daemon's own store: compared on the read lane, stored by one transaction on the
  * write lane, which is all or nothing. Loop thread, but for the _work functions.
  */
+#include <string.h>
+
 #include "api/batch.h"
 
 static enum cx_status open_local(struct cx_api *api, struct cx_str collection, struct cx_vector **v,
@@ -47,6 +49,10 @@ static enum cx_status compare_local(struct api__batch *b)
 static void compare_work(void *arg)
 {
     struct api__batch *b = arg;
+    if (b->attempts == API_COMPARES_MAX) {
+        memset(b->unchanged, 0, b->row_count * sizeof *b->unchanged);
+        return;
+    }
     struct cx_db *db = cx_store_reader(b->api->options.store);
     b->op.status = cx_vector_unchanged(b->v, db, b->rows, b->row_count, b->unchanged, &b->op.err);
     cx_store_return(b->api->options.store, db);

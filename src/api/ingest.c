@@ -36,7 +36,7 @@ static const struct cx_step put_steps[] = {
     { "compare", put_compare, false }, /* waits: read lane, or Chroma: what is there?         */
     { "embed", put_embed, false },     /* waits: provider                                     */
     { "store", put_store, true },      /* waits: write lane, or Chroma: all of it; or pending */
-    { "reply", put_reply, false },     /* loop                                                */
+    { "reply", put_reply, true },      /* loop; or compares once more                         */
 };
 API_TOOL(api__documents_put, "vector.index", put_steps, sizeof(struct put));
 
@@ -291,9 +291,20 @@ static enum cx_step_result put_store(struct cx_exchange *x)
     return wait_for(x, p, api__batch_store(&p->batch, on_batch_done, p));
 }
 
+/* What was found unchanged may have been changed by another request since. */
 static enum cx_step_result put_reply(struct cx_exchange *x)
 {
     struct put *p = cx_exchange_state(x);
+    const char *detail = NULL;
+    const enum cx_status outcome = cx_exchange_outcome(x, &detail);
+    if (outcome == CX_CONFLICT && api__batch_again(&p->batch)) {
+        cx_exchange_go_to(x, put_compare);
+        return CX_STEP_NEXT;
+    }
+    if (outcome != CX_OK) {
+        return cx_exchange_fail(x, outcome, "%s",
+                                detail != NULL ? detail : cx_status_text(outcome));
+    }
     api__batch_tell(&p->batch, x);
     api__batch_write_figures(&p->batch, &p->answer);
     return cx_exchange_reply_buf(x, 200, "application/json", &p->answer);

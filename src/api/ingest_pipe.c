@@ -11,7 +11,6 @@
 #include <string.h>
 
 #define LOADS_MAX 3
-#define ATTEMPTS_MAX 3
 #define AGAIN_MS 20
 
 static void pump(struct api__pipe *p);
@@ -129,7 +128,8 @@ static void move_one(struct api__pipe *p, struct api__load *load, bool first)
     } else if (load->state <= LOAD_EMBEDDING && !is_embedding(p)) {
         start_embed(load);
     }
-    if (first && !load->busy && (load->state == LOAD_EMBEDDED || load->state == LOAD_STORING)) {
+    if (first && !load->busy && !is_void(p, load) &&
+        (load->state == LOAD_EMBEDDED || load->state == LOAD_STORING)) {
         start_store(load);
     }
 }
@@ -437,9 +437,8 @@ static void on_store_done(void *ctx, enum cx_status status, const struct cx_err 
         p->on_move(p->ctx);
         return;
     }
-    if (status == CX_CONFLICT && ++load->attempts < ATTEMPTS_MAX) {
+    if (status == CX_CONFLICT && api__batch_again(&load->batch)) {
         /* Another request, or the batch before it, has changed what it was compared with. */
-        api__batch_again(&load->batch);
         load->state = LOAD_PREPARED;
     } else if (status != CX_OK) {
         load->state = LOAD_EMBEDDED;

@@ -37,7 +37,6 @@ struct api__load { /* one batch; owner: its pipe */
     struct api__load *next;
     enum api__load_state state;
     bool busy; /* an operation of its state is outstanding */
-    unsigned attempts;
     struct cx_buf lines; /* whole ones */
     size_t first_line;
     size_t last_line;
