@@ -52,11 +52,9 @@ struct cx_vector_ask *cx_vector_ask(struct cx_vector *v, const struct cx_search 
                                    .most = search->top_k };
     struct vector__share *share = &v->share;
     CX_CHECK(pthread_mutex_lock(&share->mutex) == 0);
-    struct cx_vector_ask **end = &share->first;
-    while (*end != NULL) {
-        end = &(*end)->next;
-    }
-    *end = ask;
+    ask->previous = share->last;
+    *(share->last != NULL ? &share->last->next : &share->first) = ask;
+    share->last = ask;
     share->count++;
     CX_CHECK(pthread_mutex_unlock(&share->mutex) == 0);
     return ask;
@@ -90,18 +88,15 @@ size_t vector__share_take(struct cx_vector *v, size_t most, struct cx_vector_ask
     /* Half of them: another worker may be about to come for the rest. */
     const size_t half = (share->count + 1) / 2;
     most = half < most ? half : most;
-    struct cx_vector_ask **at = &share->first;
-    while (*at != NULL && taken < most) {
-        struct cx_vector_ask *ask = *at;
+    for (struct cx_vector_ask *ask = share->first; ask != NULL && taken < most;) {
+        struct cx_vector_ask *next = ask->next;
         if (ask->dimension == v->index.dimension &&
             (ask->own_vector || v->owner != CX_OWNER_CLIENT)) {
-            *at = ask->next;
-            share->count--;
+            take_out(share, ask);
             ask->state = VECTOR__ASK_TAKEN;
             out[taken++] = ask;
-        } else {
-            at = &ask->next;
         }
+        ask = next;
     }
     CX_CHECK(pthread_mutex_unlock(&share->mutex) == 0);
     return taken;
@@ -145,11 +140,8 @@ bool vector__share_fetch(struct cx_vector_ask *ask, size_t most, struct vector__
 
 static void take_out(struct vector__share *share, const struct cx_vector_ask *ask)
 {
-    struct cx_vector_ask **at = &share->first;
-    while (*at != ask) {
-        at = &(*at)->next;
-    }
-    *at = ask->next;
+    *(ask->previous != NULL ? &ask->previous->next : &share->first) = ask->next;
+    *(ask->next != NULL ? &ask->next->previous : &share->last) = ask->previous;
     share->count--;
 }
 

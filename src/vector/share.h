@@ -24,10 +24,11 @@ enum vector__ask_state {
 
 struct cx_vector_ask {
     struct vector__share *share;
-    enum vector__ask_state state; /* under the share's mutex, as the rest of this part */
-    bool abandoned;               /* who has taken it frees it */
-    struct cx_vector_ask *next;   /* while it waits */
-    float *query;                 /* padded and aligned; from here on fixed */
+    enum vector__ask_state state;   /* under the share's mutex, as the rest of this part */
+    bool abandoned;                 /* who has taken it frees it */
+    struct cx_vector_ask *previous; /* while it waits */
+    struct cx_vector_ask *next;
+    float *query; /* padded and aligned; from here on fixed */
     unsigned dimension;
     bool own_vector;
     double least; /* score */

@@ -58,6 +58,7 @@ struct vector__share {
     pthread_mutex_t mutex;
     pthread_cond_t done;
     struct cx_vector_ask *first; /* in the order in which they came */
+    struct cx_vector_ask *last;
     size_t count;
     struct cx_series *shared;
 };

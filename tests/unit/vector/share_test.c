@@ -77,6 +77,40 @@ TEST(who_waits_is_taken_along)
     fixture_close(&f);
 }
 
+/* From the front, the end and the middle of those that wait. */
+TEST(who_leaves_is_not_missed)
+{
+    struct fixture f;
+    REQUIRE(fixture_open(&f));
+    uint64_t state = 2;
+    fill(&f, &state);
+    float queries[ASKED][DIMENSION];
+    char alone[ASKED][1024];
+    struct cx_search searches[ASKED];
+    for (size_t i = 0; i < ASKED; i++) {
+        draw_unit(&state, queries[i], DIMENSION);
+        searches[i] = search_of(queries[i], i);
+        (void)search_ids(&f, &searches[i], alone[i]);
+    }
+    for (size_t i = 0; i < ASKED - 1; i++) {
+        searches[i].ask = cx_vector_ask(f.v, &searches[i]);
+    }
+    static const size_t leave[] = { 0, ASKED - 2, 5, 6, 1, ASKED - 3 };
+    for (size_t i = 0; i < CX_ARRAY_LEN(leave); i++) {
+        cx_vector_ask_free(&searches[leave[i]].ask);
+    }
+    EXPECT_INT(f.v->share.count, ASKED - 1 - CX_ARRAY_LEN(leave));
+    searches[ASKED - 1].ask = cx_vector_ask(f.v, &searches[ASKED - 1]);
+    for (size_t i = 0; i < ASKED; i++) {
+        char ids[1024];
+        EXPECT_STR(search_ids(&f, &searches[i], ids), alone[i]);
+        cx_vector_ask_free(&searches[i].ask);
+    }
+    EXPECT_INT(f.v->share.count, 0);
+    EXPECT(f.v->share.first == NULL && f.v->share.last == NULL);
+    fixture_close(&f);
+}
+
 TEST(what_cannot_be_shared_is_not_asked)
 {
     struct fixture f;
