@@ -12,11 +12,13 @@
 #include "cortex/context.h"
 
 #define DEFAULT_OPENAI_MODEL "text-embedding-3-small"
+#define CACHE_DISK_BYTES ((size_t)512 << 20)
 
 static enum cx_status make_openai(struct app *app, struct cx_embedder **out, struct cx_err *err);
 static enum cx_status make_huggingface(struct app *app, struct cx_embedder **out,
                                        struct cx_err *err);
 static enum cx_status make_provider(struct app *app, struct cx_embedder **out, struct cx_err *err);
+static void set_caches(const struct cx_config *config, struct cx_batcher_options *options);
 static void set_limits(const struct cx_config *config, struct cx_batcher_options *options);
 static size_t count_tokens(void *ctx, struct cx_str text);
 static size_t cut_tokens(void *ctx, struct cx_str text, size_t max_tokens);
@@ -37,8 +39,8 @@ enum cx_status app__make_embedder(struct app *app, struct cx_err *err)
     }
     struct cx_batcher_options options;
     cx_batcher_defaults(remote, &options);
-    if (c->embedding_provider == APP__PROVIDER_HUGGINGFACE) {
-        options.cache_memory_bytes = c->embedding_cache_bytes;
+    if (c->embedding_provider != APP__PROVIDER_BUILTIN) { /* which is faster than any cache */
+        set_caches(c, &options);
     }
     options.loop = app->loop;
     options.inner = provider;
@@ -137,6 +139,13 @@ static enum cx_status make_openai(struct app *app, struct cx_embedder **out, str
     return status == CX_OK ? cx_embedder_openai(&options, out, err) : status;
 }
 
+static void set_caches(const struct cx_config *config, struct cx_batcher_options *options)
+{
+    options->cache_memory_bytes = config->embedding_cache_bytes;
+    options->cache_disk_rows = config->embedding_cache_rows;
+    options->cache_disk_bytes = CACHE_DISK_BYTES;
+}
+
 static void set_limits(const struct cx_config *config, struct cx_batcher_options *options)
 {
     options->window_ms = config->embedding_window_ms;
@@ -149,8 +158,6 @@ static void set_limits(const struct cx_config *config, struct cx_batcher_options
     options->input_tokens_max = config->embedding_tokens_per_input;
     options->queue_texts_max = config->embedding_queue_texts;
     options->queue_bytes_max = config->embedding_queue_bytes;
-    options->cache_memory_bytes = config->embedding_cache_bytes;
-    options->cache_disk_rows = config->embedding_cache_rows;
     options->attempts_max = config->embedding_attempts;
     options->breaker_failures = config->embedding_breaker_failures;
     options->breaker_open_ms = config->embedding_breaker_pause_ms;
