@@ -146,6 +146,43 @@ TEST(huggingface_info_and_fingerprint)
     env_close(&env);
 }
 
+static void fingerprint_of(struct env *env, enum cx_embed_precision precision, const char *kernel,
+                           char out[65])
+{
+    const struct cx_embed_huggingface_options options = { .directory = TINY,
+                                                          .model = "tiny",
+                                                          .precision = precision,
+                                                          .kernel = kernel,
+                                                          .loop = env->loop,
+                                                          .lane = env->lane };
+    struct cx_embedder *e = NULL;
+    struct cx_embedder_info info;
+    REQUIRE(cx_embedder_huggingface(&options, &e, NULL) == CX_OK);
+    cx_embedder_info(e, &info);
+    (void)snprintf(out, 65, "%s", info.fingerprint);
+    cx_embedder_free(&e);
+}
+
+/* Whatever kernel is asked for: reduced where that is faster, and then only. */
+TEST(huggingface_chooses_its_precision)
+{
+    struct env env;
+    REQUIRE(env_open(&env, 4));
+    const char *names[EMBED__ENCODER_KERNELS_MAX];
+    const size_t count = embed__encoder_kernels(EMBED__FLOAT32, names);
+    EXPECT(count > 0);
+    for (size_t i = 0; i <= count; i++) {
+        const char *kernel = i < count ? names[i] : NULL;
+        const bool amx = strcmp(kernel != NULL ? kernel : names[0], "amx") == 0;
+        char chosen[65];
+        char want[65];
+        fingerprint_of(&env, CX_EMBED_PRECISION_AUTO, kernel, chosen);
+        fingerprint_of(&env, amx ? CX_EMBED_BFLOAT16 : CX_EMBED_FLOAT32, kernel, want);
+        EXPECT_STR(chosen, want);
+    }
+    env_close(&env);
+}
+
 TEST(huggingface_that_cannot_be_leaves_nothing)
 {
     struct env env;
