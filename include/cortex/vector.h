@@ -286,9 +286,10 @@ enum cx_status cx_vector_fill(struct cx_vector *v, struct cx_db *db,
  * neighbour. It is made, and follows what changes, in slices; until it has caught up searches compare
  * what is not in it one by one, or all.
  */
-/* Works for about this long on the graphs of all collections. *more: there is more to be done. A cpu
- * lane; one at a time. */
-void cx_vector_tend(struct cx_vector_store *store, uint64_t budget_ms, bool *more);
+/* Works for about this long on the graphs of all collections. *more: there is more to be done. True where it
+ * was the last that held a deleted collection: cx_vector_sweep has something to do. A cpu lane; one at a
+ * time. */
+bool cx_vector_tend(struct cx_vector_store *store, uint64_t budget_ms, bool *more);
 
 /* ---- Search ------------------------------------------------------------------------------------ */
 enum cx_search_mode { CX_SEARCH_SEMANTIC, CX_SEARCH_KEYWORD, CX_SEARCH_HYBRID };

@@ -17,7 +17,8 @@ struct api__tend {
     struct cx_api *api;
     struct cx_timer *timer; /* NULL after the end */
     bool running;
-    bool more; /* written by the worker */
+    bool more; /* written by the worker, and so is … */
+    bool freed;
 };
 
 static void on_time(void *ctx);
@@ -72,13 +73,16 @@ static void on_time(void *ctx)
 static void tend_work(void *arg)
 {
     struct api__tend *t = arg;
-    cx_vector_tend(t->api->vector, SLICE_MS, &t->more);
+    t->freed = cx_vector_tend(t->api->vector, SLICE_MS, &t->more);
 }
 
 static void on_tended(void *arg, enum cx_status status)
 {
     struct api__tend *t = arg;
     t->running = false;
+    if (status == CX_OK && t->freed) {
+        api__sweep_wake(t->api);
+    }
     if (t->timer != NULL) {
         cx_timer_start(t->timer, status == CX_OK && t->more ? 0 : PAUSE_MS, 0);
     }

@@ -22,6 +22,8 @@ struct saving {
     uint32_t *slots; /* node → slot */
     size_t slot_count;
     size_t node_count;
+    size_t level_count;
+    unsigned dimension;
     uint32_t *places[VECTOR__GRAPH_LEVELS]; /* place in a level → the one that it is to have */
     uint32_t place_counts[VECTOR__GRAPH_LEVELS];
 };
@@ -90,7 +92,8 @@ bool vector__graph_save(struct vector__index *index, struct vector__graph *graph
 static bool write_graph(struct saving *s)
 {
     bool written = number_nodes(s) && write_header(s) && write_nodes(s) && write_links(s);
-    for (size_t level = 1; written && level <= s->graph->level_count; level++) {
+    /* The graph may be gone by now: what is asked of it is asked under the lock. */
+    for (size_t level = 1; written && level <= s->level_count; level++) {
         written = write_level(s, level);
     }
     return written;
@@ -127,7 +130,9 @@ static bool number_nodes(struct saving *s)
         s->slots[s->node_count] = (uint32_t)slot;
         s->node_count += linked ? 1 : 0;
     }
-    for (size_t i = 0; i < graph->level_count; i++) {
+    s->level_count = graph->level_count;
+    s->dimension = s->index->dimension;
+    for (size_t i = 0; i < s->level_count; i++) {
         const struct vector__graph_level *level = &graph->levels[i];
         s->places[i] = cx_realloc_array(NULL, level->count + 1, sizeof **s->places);
         for (size_t place = 0; place < level->count; place++) {
@@ -142,7 +147,7 @@ static bool number_nodes(struct saving *s)
 static bool write_header(struct saving *s)
 {
     struct vector__graph_header header = { .magic = VECTOR__GRAPH_MAGIC,
-                                           .dimension = s->index->dimension,
+                                           .dimension = s->dimension,
                                            .base = VECTOR__GRAPH_BASE,
                                            .links = VECTOR__GRAPH_LINKS,
                                            .node_count = s->node_count };

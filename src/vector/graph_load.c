@@ -82,13 +82,15 @@ static void unlock(struct loading *l)
 static bool read_header(struct loading *l)
 {
     struct vector__graph_header *h = &l->header;
-    if (!vector__frames_read(&l->frames, sizeof *h)) {
+    if (!vector__frames_read(&l->frames, sizeof *h) || !lock(l)) {
         return false;
     }
+    const unsigned dimension = l->index->dimension;
+    unlock(l);
     memcpy(h, l->frames.payload, sizeof *h);
     bool good = h->magic == VECTOR__GRAPH_MAGIC && h->base == VECTOR__GRAPH_BASE &&
-                h->links == VECTOR__GRAPH_LINKS && h->dimension == l->index->dimension &&
-                h->node_count > 0 && h->node_count < UINT32_MAX;
+                h->links == VECTOR__GRAPH_LINKS && h->dimension == dimension && h->node_count > 0 &&
+                h->node_count < UINT32_MAX;
     for (size_t i = 0; i < VECTOR__GRAPH_LEVELS; i++) {
         good = good && h->place_counts[i] <= (i == 0 ? h->node_count : h->place_counts[i - 1]);
     }

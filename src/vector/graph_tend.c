@@ -26,20 +26,23 @@ static void save_graph(struct cx_vector *v, struct vector__graph *graph, size_t 
 static char *path_of(const struct cx_vector *v);
 static bool is_worn(const struct vector__graph *graph);
 
-void cx_vector_tend(struct cx_vector_store *store, uint64_t budget_ms, bool *more)
+bool cx_vector_tend(struct cx_vector_store *store, uint64_t budget_ms, bool *more)
 {
     const uint64_t until_ns = cx_clock_mono_ns() + budget_ms * 1000000;
     char name[CX_COLLECTION_NAME_MAX + 1] = "";
     struct cx_vector *v = NULL;
     *more = false;
+    bool freed = false;
     size_t waiting = 0;
     while (cx_vector_next(store, name, &v)) {
         (void)snprintf(name, sizeof name, "%s", cx_vector_name(v));
         *more = tend_collection(v, until_ns, &waiting) || *more;
         struct cx_vector *gone = cx_vector_release(&v);
+        freed = freed || gone != NULL;
         cx_vector_free(&gone);
     }
     cx_gauge_set(store->waiting_gauge, (double)waiting);
+    return freed;
 }
 
 /* True where more is to be done. Waiting: how many do, added. */

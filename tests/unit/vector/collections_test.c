@@ -411,3 +411,47 @@ TEST(collections_come_and_go_while_others_search)
     EXPECT_INT(count_of(&f, "SELECT count(*) FROM documents"), 0);
     fixture_close(&f);
 }
+
+struct tending {
+    struct fixture *f;
+    atomic_bool stop;
+    size_t freed;
+};
+
+static void *tend_all_the_time(void *arg)
+{
+    struct tending *t = arg;
+    bool more = false;
+    while (!atomic_load(&t->stop)) {
+        t->freed += cx_vector_tend(t->f->vectors, 0, &more) ? 1 : 0;
+    }
+    return NULL;
+}
+
+/* A deleted collection is freed once, and whoever does it says so: its rows are free to go then. */
+TEST(deleted_collection_has_one_last_holder)
+{
+    enum { ROUNDS = 60 };
+    struct fixture f;
+    REQUIRE(fixture_open(&f));
+    struct tending tending = { .f = &f };
+    pthread_t thread;
+    REQUIRE(pthread_create(&thread, NULL, tend_all_the_time, &tending) == 0);
+    size_t freed = 0;
+    for (size_t round = 0; round < ROUNDS; round++) {
+        struct cx_vector *v = made(&f, "b");
+        EXPECT_INT(put_into(&f, v, "a", "apple pie", X), CX_OK);
+        size_t documents = 0;
+        struct cx_err err = { "" };
+        EXPECT_INT(cx_vector_drop(v, f.db, &documents, &err), CX_OK);
+        struct cx_vector *gone = cx_vector_release(&v);
+        freed += gone != NULL ? 1 : 0;
+        cx_vector_free(&gone);
+    }
+    atomic_store(&tending.stop, true);
+    REQUIRE(pthread_join(thread, NULL) == 0);
+    EXPECT_INT(freed + tending.freed, ROUNDS);
+    sweep_all(&f);
+    EXPECT_INT(count_of(&f, "SELECT count(*) FROM documents"), 0);
+    fixture_close(&f);
+}
