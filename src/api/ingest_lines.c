@@ -176,9 +176,10 @@ static enum cx_step_result lines_take(struct cx_exchange *x)
         stop(g, outcome, why != NULL ? why : cx_status_text(outcome));
     }
     if (cx_stream_draining(x)) {
-        stop(g, CX_SHUTTING_DOWN, cx_status_text(CX_SHUTTING_DOWN));
         g->line_count = 0;
         g->whole_bytes = 0;
+        stop(g, CX_SHUTTING_DOWN, cx_status_text(CX_SHUTTING_DOWN));
+        g->fault.line = g->line + 1; /* whatever was to end it later */
     }
     if (g->pipe.stopped) {
         stop(g, CX_OK, "");
