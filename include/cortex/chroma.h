@@ -73,6 +73,8 @@ enum cx_chroma_verb {
     CX_CHROMA_GET,  /* ids → answer: [document as GET /vector/documents/{doc_id} shows it] */
     CX_CHROMA_IDS, /* ids, or where → answer: [doc_id] of those that are wanted; count of those that
                          came, at most limit */
+    CX_CHROMA_WALK, /* part, parts → answer: [doc_id] of these, but up to `after`, in the order of parts and
+                         within each by doc_id; count of those that came, at most limit */
     CX_CHROMA_DELETE, /* ids */
     CX_CHROMA_COUNT,  /* → count */
     CX_CHROMA_QUERY,  /* query, where, limit → answer: [Hit], by score, ties by doc_id */
@@ -82,7 +84,15 @@ enum cx_chroma_verb {
 };
 /* Whose vectors an operation brings: they must be those that the collection holds. */
 enum cx_chroma_vectors { CX_CHROMA_NO_VECTORS, CX_CHROMA_OURS, CX_CHROMA_CLIENTS };
-enum cx_chroma_include { CX_CHROMA_WITH_CONTENT = 1, CX_CHROMA_WITH_VECTOR = 2 };
+enum cx_chroma_include {
+    CX_CHROMA_WITH_CONTENT = 1, /* and its times, of CX_CHROMA_GET */
+    CX_CHROMA_WITH_VECTOR = 2   /* as an array of numbers */
+};
+
+/* Every document is in one of so many parts, by its id: all of a collection are walked through part by part,
+ * which misses none whatever comes and goes meanwhile, as counting places would. */
+#define CX_CHROMA_PARTS 4096
+unsigned cx_chroma_part(struct cx_str doc_id);
 
 struct cx_chroma_call;
 struct cx_chroma_op {
@@ -99,6 +109,10 @@ struct cx_chroma_op {
     unsigned include;
     size_t limit;
     size_t offset;
+    unsigned part;
+    unsigned parts;
+    struct cx_str after;                         /* p NULL = none */
+    size_t answer_bytes_max;                     /* CX_TOO_LARGE beyond; 0 = 128 MiB */
     bool (*wanted)(void *ctx, struct cx_str id); /* CX_CHROMA_IDS; or NULL: all. On the lane */
     void *wanted_ctx;
     uint64_t time_ms;        /* for all of it */
@@ -106,10 +120,11 @@ struct cx_chroma_op {
 
     enum cx_status status;
     struct cx_err err;
-    uint64_t retry_after_ms; /* 0 = not known */
-    bool absent;             /* "default" is not there yet: nothing is in it */
-    json_t *answer;          /* freed by cx_chroma_op_end, or taken */
-    size_t answer_bytes;     /* of the text it was read from */
+    uint64_t retry_after_ms;      /* 0 = not known */
+    enum cx_chroma_vectors holds; /* the collection; CX_CHROMA_NO_VECTORS: another model's */
+    bool absent;                  /* "default" is not there yet: nothing is in it */
+    json_t *answer;               /* freed by cx_chroma_op_end, or taken */
+    size_t answer_bytes;          /* of the text it was read from */
     size_t count;
 
     struct cx_chroma_call *call; /* while it is under way */

@@ -276,7 +276,8 @@ void api__sweep_wake(struct cx_api *api);
 
 /* chroma_*.c: in place of the endpoints above where a Chroma server keeps the documents. */
 extern const struct api__endpoint api__chroma_get, api__chroma_delete_one, api__chroma_delete,
-    api__chroma_collections, api__chroma_stats, api__chroma_drop, api__chroma_refused;
+    api__chroma_collections, api__chroma_stats, api__chroma_drop, api__chroma_list,
+    api__chroma_export, api__chroma_refused;
 
 /* search.c */
 extern const struct api__endpoint api__search;

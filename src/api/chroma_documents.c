@@ -111,7 +111,11 @@ static enum cx_step_result get_ask(struct cx_exchange *x)
 {
     struct lookup *l = begin(x);
     l->ask.op = (struct cx_chroma_op){
-        .verb = CX_CHROMA_GET, .collection = l->collection, .ids = &l->id, .id_count = 1
+        .verb = CX_CHROMA_GET,
+        .collection = l->collection,
+        .ids = &l->id,
+        .id_count = 1,
+        .include = CX_CHROMA_WITH_CONTENT,
     };
     return api__chroma_ask(x, &l->ask);
 }

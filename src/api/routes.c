@@ -109,8 +109,8 @@ static const struct {
     { &api__collections_list, &api__chroma_collections },
     { &api__collection_delete, &api__chroma_drop },
     { &api__vector_stats, &api__chroma_stats },
-    { &api__documents_list, &api__chroma_refused },
-    { &api__export, &api__chroma_refused },
+    { &api__documents_list, &api__chroma_list },
+    { &api__export, &api__chroma_export },
     { &api__collection_reembed, &api__chroma_refused },
 };
 

@@ -126,9 +126,17 @@ static void on_written(void *arg, enum cx_status status)
     }
 }
 
+static enum cx_chroma_vectors holds(const struct cx_chroma *c,
+                                    const struct chroma__collection *found)
+{
+    return found->of_client                                  ? CX_CHROMA_CLIENTS
+           : strcmp(found->fingerprint, c->fingerprint) == 0 ? CX_CHROMA_OURS
+                                                             : CX_CHROMA_NO_VECTORS;
+}
+
 void chroma__proceed(struct cx_chroma_call *call)
 {
-    const struct cx_chroma_op *op = call->op;
+    struct cx_chroma_op *op = call->op;
     if (call->cancelled) {
         chroma__end(call, CX_CANCELLED, NULL);
         return;
@@ -142,6 +150,7 @@ void chroma__proceed(struct cx_chroma_call *call)
         chroma__resolve(call);
         return;
     }
+    op->holds = holds(call->chroma, found);
     struct cx_err err = { "" };
     const enum cx_status status = check_vectors(call, found, &err);
     if (status != CX_OK) {

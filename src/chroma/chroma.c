@@ -201,6 +201,16 @@ enum cx_status cx_chroma_check_name(const struct cx_chroma *chroma, struct cx_st
     return chroma__name_of(chroma, collection, name, err);
 }
 
+/* FNV-1a, its halves folded. */
+unsigned cx_chroma_part(struct cx_str doc_id)
+{
+    uint32_t hash = UINT32_C(2166136261);
+    for (size_t i = 0; i < doc_id.len; i++) {
+        hash = (hash ^ (uint8_t)doc_id.p[i]) * UINT32_C(16777619);
+    }
+    return (hash ^ (hash >> 16)) % CX_CHROMA_PARTS;
+}
+
 /* ---- Collections whose ids are known ---- */
 
 struct chroma__collection *chroma__known(struct cx_chroma *c, const char *name)

@@ -16,9 +16,12 @@ static enum cx_status read_look(struct cx_chroma_op *op, const json_t *json, str
 static enum cx_status read_documents(struct cx_chroma_op *op, const json_t *json,
                                      struct cx_err *err);
 static enum cx_status read_ids(struct cx_chroma_op *op, const json_t *json, struct cx_err *err);
+static enum cx_status read_walk(struct cx_chroma_op *op, json_t *json, struct cx_err *err);
 static enum cx_status read_hits(struct cx_chroma_op *op, const json_t *json, struct cx_err *err);
 static enum cx_status read_list(const struct cx_chroma *c, struct cx_chroma_op *op,
                                 const json_t *json, struct cx_err *err);
+static void include(const struct cx_chroma_op *op, json_t *document, const json_t *pairs,
+                    const json_t *content, const json_t *vector);
 static json_t *document_json(const char *id, size_t id_len, const json_t *pairs, const json_t *uri);
 static json_t *metadata_of(const json_t *pairs);
 static json_t *time_of(const json_t *pairs, const char *key);
@@ -55,6 +58,9 @@ enum cx_status chroma__read_answer(const struct cx_chroma *c, struct cx_chroma_o
         break;
     case CX_CHROMA_IDS:
         status = read_ids(op, json, err);
+        break;
+    case CX_CHROMA_WALK:
+        status = read_walk(op, json, err);
         break;
     case CX_CHROMA_QUERY:
         status = read_hits(op, json, err);
@@ -112,6 +118,12 @@ static enum cx_status read_look(struct cx_chroma_op *op, const json_t *json, str
     return CX_OK;
 }
 
+static json_t *included(const struct cx_chroma_op *op, const json_t *json, size_t count,
+                        enum cx_chroma_include what, const char *name)
+{
+    return (op->include & (unsigned)what) != 0 ? (json_t *)column(json, name, count) : json_null();
+}
+
 static enum cx_status read_documents(struct cx_chroma_op *op, const json_t *json,
                                      struct cx_err *err)
 {
@@ -119,28 +131,52 @@ static enum cx_status read_documents(struct cx_chroma_op *op, const json_t *json
     const size_t count = json_array_size(ids);
     const json_t *pairs = column(json, "metadatas", count);
     const json_t *uris = column(json, "uris", count);
-    const json_t *contents = column(json, "documents", count);
-    if (!json_is_array(ids) || pairs == NULL || uris == NULL || contents == NULL) {
+    const json_t *contents = included(op, json, count, CX_CHROMA_WITH_CONTENT, "documents");
+    const json_t *vectors = included(op, json, count, CX_CHROMA_WITH_VECTOR, "embeddings");
+    if (!json_is_array(ids) || pairs == NULL || uris == NULL || contents == NULL ||
+        vectors == NULL) {
         return strange(err);
     }
-    op->answer = json_array();
-    for (size_t i = 0; i < count; i++) {
+    json_t *found = json_object(); /* id → document: Chroma has an order of its own */
+    enum cx_status status = CX_OK;
+    for (size_t i = 0; i < count && status == CX_OK; i++) {
         const json_t *id = json_array_get(ids, i);
-        const json_t *content = json_array_get(contents, i);
-        const json_t *of = json_array_get(pairs, i);
         if (!json_is_string(id)) {
-            return strange(err);
+            status = strange(err);
+            break;
         }
-        json_t *document = document_json(json_string_value(id), json_string_length(id), of,
-                                         json_array_get(uris, i));
+        json_t *document = document_json(json_string_value(id), json_string_length(id),
+                                         json_array_get(pairs, i), json_array_get(uris, i));
+        include(op, document, json_array_get(pairs, i), json_array_get(contents, i),
+                json_array_get(vectors, i));
+        (void)json_object_setn_new(found, json_string_value(id), json_string_length(id), document);
+    }
+    op->answer = json_array();
+    for (size_t i = 0; i < op->id_count; i++) {
+        json_t *document = json_object_getn(found, op->ids[i].p, op->ids[i].len);
+        if (document != NULL) {
+            (void)json_array_append(op->answer, document);
+        }
+    }
+    json_decref(found);
+    return status;
+}
+
+static void include(const struct cx_chroma_op *op, json_t *document, const json_t *pairs,
+                    const json_t *content, const json_t *vector)
+{
+    if ((op->include & CX_CHROMA_WITH_CONTENT) != 0) {
         (void)json_object_set_new(document, "content",
                                   json_is_string(content) ? json_incref((json_t *)content)
                                                           : json_string(""));
-        (void)json_object_set_new(document, "created_at", time_of(of, "cortex:created_at"));
-        (void)json_object_set_new(document, "updated_at", time_of(of, "cortex:updated_at"));
-        (void)json_array_append_new(op->answer, document);
+        (void)json_object_set_new(document, "created_at", time_of(pairs, "cortex:created_at"));
+        (void)json_object_set_new(document, "updated_at", time_of(pairs, "cortex:updated_at"));
     }
-    return CX_OK;
+    if ((op->include & CX_CHROMA_WITH_VECTOR) != 0) {
+        (void)json_object_set_new(document, "vector",
+                                  json_is_array(vector) ? json_incref((json_t *)vector)
+                                                        : json_null());
+    }
 }
 
 static json_t *document_json(const char *id, size_t id_len, const json_t *pairs, const json_t *uri)
@@ -202,6 +238,53 @@ static enum cx_status read_ids(struct cx_chroma_op *op, const json_t *json, stru
         }
     }
     return CX_OK;
+}
+
+/* ---- Walking through all ids ---- */
+
+struct place {
+    unsigned part;
+    json_t *id;
+};
+static int by_place(const void *a, const void *b);
+
+static enum cx_status read_walk(struct cx_chroma_op *op, json_t *json, struct cx_err *err)
+{
+    const enum cx_status status = read_ids(op, json, err);
+    if (status != CX_OK) {
+        return status;
+    }
+    json_t *ids = op->answer;
+    struct place *places = cx_realloc_array(NULL, op->count + 1, sizeof *places);
+    const struct place after = { op->after.p != NULL ? cx_chroma_part(op->after) : 0,
+                                 json_stringn(op->after.p != NULL ? op->after.p : "",
+                                              op->after.len) };
+    size_t count = 0;
+    for (size_t i = 0; i < op->count; i++) {
+        json_t *id = json_array_get(ids, i);
+        const struct cx_str text = { json_string_value(id), json_string_length(id) };
+        const struct place place = { cx_chroma_part(text), id };
+        if (op->after.p == NULL || by_place(&place, &after) > 0) {
+            places[count++] = place;
+        }
+    }
+    qsort(places, count, sizeof *places, by_place);
+    op->answer = json_array();
+    for (size_t i = 0; i < count; i++) {
+        (void)json_array_append(op->answer, places[i].id);
+    }
+    json_decref(after.id);
+    json_decref(ids);
+    free(places);
+    return CX_OK;
+}
+
+static int by_place(const void *a, const void *b)
+{
+    const struct place *x = a;
+    const struct place *y = b;
+    return x->part != y->part ? (x->part < y->part ? -1 : 1)
+                              : strcmp(json_string_value(x->id), json_string_value(y->id));
 }
 
 /* An array of so many, or NULL. */

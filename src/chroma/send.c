@@ -39,7 +39,7 @@ void chroma__ask(struct cx_chroma_call *call, const char *id)
     static const char *const paths[] = {
         [CX_CHROMA_LOOK] = "get",    [CX_CHROMA_PUT] = "upsert",    [CX_CHROMA_GET] = "get",
         [CX_CHROMA_IDS] = "get",     [CX_CHROMA_DELETE] = "delete", [CX_CHROMA_COUNT] = "count",
-        [CX_CHROMA_QUERY] = "query",
+        [CX_CHROMA_QUERY] = "query", [CX_CHROMA_WALK] = "get",
     };
     const struct cx_chroma_op *op = call->op;
     struct cx_buf url;
@@ -56,7 +56,7 @@ void chroma__ask(struct cx_chroma_call *call, const char *id)
     }
     CX_CHECK(!url.failed);
     send(call, PHASE_ASKING, method, url.data, (struct cx_str){ call->body.data, call->body.len },
-         CHROMA__ANSWER_BYTES_MAX);
+         op->answer_bytes_max > 0 ? op->answer_bytes_max : CHROMA__ANSWER_BYTES_MAX);
     cx_buf_free(&url);
 }
 

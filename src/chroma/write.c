@@ -2,7 +2,7 @@
  *
  * The bodies of requests to Chroma (REST API v2, https://docs.trychroma.com/reference). Beside a
  * document's own pairs stand ours, which begin with "cortex:": its metadata as they were sent, its
- * summary, its times, and a hash of it all. Worker.
+ * summary, its times, its part, and a hash of it all. Worker.
  */
 #include "chroma_internal.h"
 
@@ -15,6 +15,7 @@ static void write_ids(const struct cx_chroma_op *op, struct cx_buf *out);
 static void write_look(struct cx_chroma_op *op, struct cx_buf *out);
 static void write_put(const struct cx_chroma_op *op, struct cx_buf *out);
 static void write_query(const struct cx_chroma_op *op, struct cx_buf *out);
+static void write_include(const struct cx_chroma_op *op, struct cx_buf *out);
 static void write_vector(const float *vector, unsigned dimension, struct cx_buf *out);
 static void write_pairs(const struct cx_chroma_document *doc, int64_t now_us, struct cx_buf *out);
 static void hash_document(struct cx_chroma_document *doc, unsigned dimension);
@@ -31,7 +32,16 @@ void chroma__write_body(struct cx_chroma_op *op, struct cx_buf *out)
     case CX_CHROMA_GET:
         cx_buf_puts(out, "{\"ids\":");
         write_ids(op, out);
-        cx_buf_puts(out, ",\"include\":[\"documents\",\"metadatas\",\"uris\"]}");
+        cx_buf_puts(out, ",\"include\":[\"metadatas\",\"uris\"");
+        write_include(op, out);
+        return;
+    case CX_CHROMA_WALK:
+        cx_buf_printf(out, "{\"limit\":%zu,\"include\":[],\"where\":{\"cortex:part\":{\"$in\":[",
+                      op->limit);
+        for (unsigned i = 0; i < op->parts; i++) {
+            cx_buf_printf(out, "%s%u", i > 0 ? "," : "", op->part + i);
+        }
+        cx_buf_puts(out, "]}}}");
         return;
     case CX_CHROMA_IDS:
         cx_buf_printf(out, "{\"limit\":%zu,\"include\":[]", op->limit);
@@ -173,6 +183,8 @@ static void write_pairs(const struct cx_chroma_document *doc, int64_t now_us, st
         json_integer(json_is_integer(created) ? json_integer_value(created) : (json_int_t)now_us));
     (void)json_object_set_new(pairs, "cortex:updated_at", json_integer((json_int_t)now_us));
     (void)json_object_set_new(pairs, "cortex:hash", json_string(doc->hash));
+    (void)json_object_set_new(pairs, "cortex:part",
+                              json_integer((json_int_t)cx_chroma_part(doc->doc_id)));
     cx_json_write(pairs, out);
     json_decref(pairs);
 }
@@ -196,6 +208,11 @@ static void write_query(const struct cx_chroma_op *op, struct cx_buf *out)
         cx_json_write(op->where, out);
     }
     cx_buf_puts(out, ",\"include\":[\"distances\",\"metadatas\",\"uris\"");
+    write_include(op, out);
+}
+
+static void write_include(const struct cx_chroma_op *op, struct cx_buf *out)
+{
     cx_buf_puts(out, (op->include & CX_CHROMA_WITH_CONTENT) != 0 ? ",\"documents\"" : "");
     cx_buf_puts(out, (op->include & CX_CHROMA_WITH_VECTOR) != 0 ? ",\"embeddings\"" : "");
     cx_buf_puts(out, "]}");

@@ -39,6 +39,8 @@ TEST(chroma_answers_of_another_shape_are_refused)
         { CX_CHROMA_GET, "{\"ids\":{},\"metadatas\":[],\"uris\":[],\"documents\":[]}" },
         { CX_CHROMA_IDS, "{\"ids\":[null]}" },
         { CX_CHROMA_IDS, "{}" },
+        { CX_CHROMA_WALK, "{\"ids\":[1]}" },
+        { CX_CHROMA_WALK, "[]" },
         { CX_CHROMA_LOOK, "{\"ids\":[\"a\"]}" },
         { CX_CHROMA_LOOK, "null" },
         { CX_CHROMA_QUERY, "{\"ids\":[]}" },
@@ -53,7 +55,7 @@ TEST(chroma_answers_of_another_shape_are_refused)
         { CX_CHROMA_COUNT, "-1" },
     };
     for (size_t i = 0; i < CX_ARRAY_LEN(rows); i++) {
-        struct cx_chroma_op op = { .verb = rows[i].verb };
+        struct cx_chroma_op op = { .verb = rows[i].verb, .include = CX_CHROMA_WITH_CONTENT };
         (void)test_expect(read_text(&op, rows[i].text) == CX_VECTOR_UPSTREAM, __FILE__, __LINE__,
                           "%s", rows[i].text);
         cx_chroma_op_end(&op);
@@ -79,6 +81,63 @@ TEST(chroma_hits_come_by_score_and_then_by_id)
     const json_t *x =
         json_object_get(json_object_get(json_array_get(op.answer, 1), "metadata"), "x");
     EXPECT_INT((int)json_array_size(x), 1);
+    cx_chroma_op_end(&op);
+}
+
+static void expect_texts(const json_t *list, const char *const *wanted, size_t count)
+{
+    EXPECT_INT((int)json_array_size(list), (int)count);
+    for (size_t i = 0; i < count; i++) {
+        const json_t *one = json_array_get(list, i);
+        EXPECT_STR(json_string_value(json_is_object(one) ? json_object_get(one, "doc_id") : one),
+                   wanted[i]);
+    }
+}
+
+TEST(chroma_ids_are_walked_through_by_part_and_id)
+{
+    const unsigned first = cx_chroma_part(CX_STR("a"));
+    const unsigned second = cx_chroma_part(CX_STR("b"));
+    EXPECT(first < CX_CHROMA_PARTS && second < CX_CHROMA_PARTS && first != second);
+    const char *const both[] = { first < second ? "a" : "b", first < second ? "b" : "a" };
+    struct cx_chroma_op op = { .verb = CX_CHROMA_WALK };
+    EXPECT_INT(read_text(&op, "{\"ids\":[\"b\",\"a\"]}"), CX_OK);
+    expect_texts(op.answer, both, 2);
+    EXPECT_INT((int)op.count, 2);
+    cx_chroma_op_end(&op);
+    op.after = cx_str_of(both[0]);
+    EXPECT_INT(read_text(&op, "{\"ids\":[\"b\",\"a\"]}"), CX_OK);
+    expect_texts(op.answer, both + 1, 1);
+    EXPECT_INT((int)op.count, 2);
+    cx_chroma_op_end(&op);
+
+    struct cx_buf body;
+    cx_buf_init(&body, 65536);
+    op = (struct cx_chroma_op){ .verb = CX_CHROMA_WALK, .part = 7, .parts = 3, .limit = 9 };
+    chroma__write_body(&op, &body);
+    EXPECT_STR(body.data,
+               "{\"limit\":9,\"include\":[],\"where\":{\"cortex:part\":{\"$in\":[7,8,9]}}}");
+    cx_buf_free(&body);
+}
+
+TEST(chroma_documents_come_in_the_order_that_was_asked_for)
+{
+    const struct cx_str ids[] = { CX_STR("b"), CX_STR("gone"), CX_STR("a") };
+    static const char *const wanted[] = { "b", "a" };
+    struct cx_chroma_op op = {
+        .verb = CX_CHROMA_GET, .ids = ids, .id_count = 3, .include = CX_CHROMA_WITH_VECTOR
+    };
+    EXPECT_INT(read_text(&op, "{\"ids\":[\"a\",\"b\"],\"metadatas\":[null,{}],"
+                              "\"uris\":[null,\"u\"],\"embeddings\":[[1],[0.5]]}"),
+               CX_OK);
+    expect_texts(op.answer, wanted, 2);
+    const json_t *first = json_array_get(op.answer, 0);
+    EXPECT_STR(json_string_value(json_object_get(first, "uri")), "u");
+    EXPECT(json_real_value(json_array_get(json_object_get(first, "vector"), 0)) == 0.5);
+    EXPECT(json_object_get(first, "content") == NULL);
+    cx_chroma_op_end(&op);
+    EXPECT_INT(read_text(&op, "{\"ids\":[\"a\"],\"metadatas\":[null],\"uris\":[null]}"),
+               CX_VECTOR_UPSTREAM); /* without the vectors */
     cx_chroma_op_end(&op);
 }
 
