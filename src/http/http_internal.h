@@ -5,8 +5,9 @@
  *   server.c      what all share; drains; runs what became ready; listener.c listens
  *   deadline.c    lists of deadlines and the one timer behind them
  *   turn.c        what waits for the loop's next turn
- *   connection.c  bytes in; which state a connection is in
- *   output.c      bytes out
+ *   connection.c  which state a connection is in; connection_read.c bytes in; connection_wait.c its
+ *                 deadlines; output.c bytes out
+ *   request.c     reads a head; request_rules.c what it may say; request_body.c the body
  *   judge.c       the order in which a request head is judged
  *   exchange.c    the step runner; the one place that drops an exchange; exchange_wait.c its waits
  *   stream.c      answers and bodies piece by piece
@@ -202,10 +203,19 @@ struct connection {
     bool patient; /* … however much of a streamed body it has still to send */
 };
 
+#define CONNECTION_READ_BYTES ((size_t)64 * 1024)  /* of http->read_buffer */
+#define CONNECTION_STASH_PAUSE ((size_t)64 * 1024) /* beyond it a connection is not read from */
+
 void connection__accept(struct listener *listener);
 /* Takes of the stash what can be taken, writes what is to be written, sees what comes next. */
 void connection__proceed(struct connection *c);
 void connection__move(struct connection *c, enum connection_state to);
+/* After everything that can change it: writes, decides what comes next, and what it waits for. */
+void connection__settle(struct connection *c);
+/* Reads from it, or not, by how much it has stashed. */
+void connection__pace_reading(struct connection *c);
+/* Its deadline is that of its state from now on; begun: even if it was that already. */
+void connection__await(struct connection *c, bool begun);
 /* The answer of its exchange is in the output. */
 void connection__answered(struct connection *c, bool keep_alive);
 void connection__close(struct connection *c);

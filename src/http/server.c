@@ -7,7 +7,6 @@
 
 #include <stdlib.h>
 
-#define READ_BYTES ((size_t)64 * 1024)
 #define OUT_CEILING ((size_t)16 * 1024 * 1024)
 #define BODY_CEILING ((size_t)256 * 1024 * 1024)
 #define SCRATCH_KEEP ((size_t)256 * 1024)
@@ -54,7 +53,7 @@ enum cx_status cx_http_new(struct cx_loop *loop, const struct cx_http_options *o
         free_server(http);
         return status;
     }
-    http->read_buffer = cx_alloc(READ_BYTES);
+    http->read_buffer = cx_alloc(CONNECTION_READ_BYTES);
     cx_timer_new(loop, deadline__on_timer, http, &http->timer);
     cx_timer_new(loop, turn__on_timer, http, &http->turn_timer);
     cx_timer_new(loop, on_drained_time, http, &http->drained_timer);
