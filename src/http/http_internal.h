@@ -418,6 +418,9 @@ struct problem {
     bool openai; /* the shape of OpenAI's errors instead of RFC 9457's */
 };
 void problem__write(const struct problem *p, struct cx_buf *out);
+/* What can be said of it without memory. */
+#define PROBLEM_BRIEF_BYTES 256
+struct cx_str problem__brief(const struct problem *p, char text[PROBLEM_BRIEF_BYTES]);
 
 /* ---- Observe --------------------------------------------------------------------------------- */
 void observe__init(struct cx_http *http);

@@ -2,6 +2,8 @@
  *
  * The bodies of refusals: application/problem+json (RFC 9457), or OpenAI's shape. Pure; any thread.
  */
+#include <stdio.h>
+
 #include "http/http_internal.h"
 
 static const char *openai_type(int http_status);
@@ -27,6 +29,23 @@ void problem__write(const struct problem *p, struct cx_buf *out)
     cx_buf_puts(out, ",\"correlation_id\":");
     cx_json_write_string(cx_str_of(p->correlation_id), out);
     cx_buf_putc(out, '}');
+}
+
+struct cx_str problem__brief(const struct problem *p, char text[PROBLEM_BRIEF_BYTES])
+{
+    const char *title = reply__phrase(p->http_status);
+    if (p->openai) {
+        (void)snprintf(text, PROBLEM_BRIEF_BYTES,
+                       "{\"error\":{\"message\":\"%s\",\"type\":\"%s\",\"param\":null,"
+                       "\"code\":\"%s\"}}",
+                       title, openai_type(p->http_status), p->reason);
+    } else {
+        (void)snprintf(text, PROBLEM_BRIEF_BYTES,
+                       "{\"type\":\"about:blank\",\"title\":\"%s\",\"status\":%d,"
+                       "\"detail\":\"%s\",\"reason\":\"%s\"}",
+                       title, p->http_status, title, p->reason);
+    }
+    return cx_str_of(text);
 }
 
 static const char *openai_type(int http_status)

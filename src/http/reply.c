@@ -134,7 +134,11 @@ enum cx_step_result reply__problem(struct cx_exchange *x, enum cx_status status,
                                      .openai = x->openai };
     problem__write(&problem, &http->scratch);
     r->content_type = x->openai ? "application/json" : "application/problem+json";
-    send_answer(x, NULL, (struct cx_str){ http->scratch.data, http->scratch.len }, false);
+    char brief[PROBLEM_BRIEF_BYTES];
+    const struct cx_str body = http->scratch.failed
+                                   ? problem__brief(&problem, brief)
+                                   : (struct cx_str){ http->scratch.data, http->scratch.len };
+    send_answer(x, NULL, body, false);
     return CX_STEP_FAILED;
 }
 
@@ -279,7 +283,9 @@ void reply__packed(struct cx_exchange *x)
 
 void reply__continue(struct cx_exchange *x)
 {
-    cx_buf_puts(&x->http->out, "HTTP/1.1 100 Continue\r\n\r\n");
+    struct cx_buf *out = &x->http->out;
+    cx_buf_puts(out, "HTTP/1.1 100 Continue\r\n\r\n");
+    x->connection->broken = x->connection->broken || out->failed; /* it would wait for it */
 }
 
 static void send_answer(struct cx_exchange *x, struct cx_buf *owned, struct cx_str body,
@@ -306,7 +312,7 @@ static void send_answer(struct cx_exchange *x, struct cx_buf *owned, struct cx_s
         } else if ((data = malloc(sent)) != NULL) {
             memcpy(data, body.p, sent);
         }
-        c->broken = c->broken || data == NULL;
+        c->broken = c->broken || data == NULL || http->out.failed; /* no body without its head */
         output__flush_owned(c, data, len);
     }
     /* Half an answer must not be followed by another. */

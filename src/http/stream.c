@@ -17,6 +17,7 @@
 #define WINDOW_BYTES ((size_t)256 * 1024) /* of a body, not yet taken */
 #define UNSENT_DEFAULT ((size_t)1024 * 1024)
 
+static void send_out(struct connection *c);
 static void put(struct cx_exchange *x, const uv_buf_t *bufs, unsigned count, size_t most);
 static void keep(struct cx_exchange *x, const uv_buf_t *bufs, unsigned count, size_t sent);
 static void send_pending(struct cx_exchange *x);
@@ -50,7 +51,7 @@ enum cx_step_result cx_stream_open(struct cx_exchange *x, int http_status,
     observe__opened(x);
     if (c != NULL) {
         reply__write_head(x, 0, false, !x->close);
-        output__flush(c);
+        send_out(c);
     }
     if (!exchange__is_head(x)) {
         return CX_STEP_NEXT;
@@ -58,6 +59,17 @@ enum cx_step_result cx_stream_open(struct cx_exchange *x, int http_status,
     s->state = STREAM_ENDED;
     exchange__finish(x, 0);
     return CX_STEP_REPLIED;
+}
+
+/* What is in the output, or nothing more on this connection: what follows would mean something else
+ * without it. */
+static void send_out(struct connection *c)
+{
+    if (c->http->out.failed) {
+        c->broken = true;
+        connection__settle_later(c);
+    }
+    output__flush(c);
 }
 
 bool cx_stream_write(struct cx_exchange *x, struct cx_str bytes)
@@ -222,7 +234,7 @@ static void send_continue(struct cx_exchange *x)
 {
     if (x->request.expects_continue && x->stream.pieces && x->connection != NULL) {
         reply__continue(x);
-        output__flush(x->connection);
+        send_out(x->connection);
         x->request.expects_continue = false;
     }
 }

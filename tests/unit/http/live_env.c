@@ -157,8 +157,8 @@ static enum cx_step_result bytes_reply(struct cx_exchange *x)
     for (size_t i = 0; p != NULL && i < len; i++) {
         p[i] = (char)('a' + i % 26);
     }
-    body.len = len;
-    if (cx_exchange_query(x, "owned") != NULL) {
+    body.len = p != NULL ? len : 0;
+    if (p == NULL || cx_exchange_query(x, "owned") != NULL) {
         return cx_exchange_reply_buf(x, 200, "text/plain", &body);
     }
     const enum cx_step_result result = cx_exchange_reply_bytes(
@@ -520,6 +520,31 @@ const char *client_body(const struct client *c)
 {
     const char *end = c->got.data != NULL ? strstr(c->got.data, "\r\n\r\n") : NULL;
     return end != NULL ? end + 4 : "";
+}
+
+struct cx_buf client_chunks(const struct client *c, bool *ended)
+{
+    struct cx_buf out;
+    cx_buf_init(&out, (size_t)256 * 1024 * 1024);
+    cx_buf_puts(&out, "");
+    *ended = false;
+    const char *p = c->got.data != NULL ? strstr(c->got.data, "\r\n\r\n") : NULL;
+    const char *end = c->got.data + c->got.len;
+    p = p != NULL ? p + 4 : end;
+    while (p < end) {
+        char *line_end = NULL;
+        const size_t len = strtoul(p, &line_end, 16);
+        if (line_end + 2 + len + 2 > end) {
+            break;
+        }
+        if (len == 0) {
+            *ended = true;
+            break;
+        }
+        cx_buf_append(&out, line_end + 2, len);
+        p = line_end + 2 + len + 2;
+    }
+    return out;
 }
 
 const char *get(const char *path, const char *lines)

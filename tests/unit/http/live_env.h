@@ -109,6 +109,8 @@ unsigned client_count(const struct client *c, const char *text);
 /* Sends and receives a whole answer (of stated length, or up to the end); returns its status. */
 int client_ask(struct env *e, struct client *c, const char *request);
 const char *client_body(const struct client *c); /* of the first answer in got */
+/* The content of the first answer's chunks so far; *ended when its last chunk has come. */
+struct cx_buf client_chunks(const struct client *c, bool *ended);
 /* "GET path HTTP/1.1 … with Host and these further lines ("A: b\r\n"). */
 const char *get(const char *path, const char *lines);
 

@@ -23,36 +23,10 @@ static void start(struct env *e)
     env_start(e);
 }
 
-/* The content of the first answer's chunks so far; *ended when its last chunk has come. */
-static struct cx_buf chunks_of(const struct client *c, bool *ended)
-{
-    struct cx_buf out;
-    cx_buf_init(&out, 256 * MIB);
-    cx_buf_puts(&out, "");
-    *ended = false;
-    const char *p = c->got.data != NULL ? strstr(c->got.data, "\r\n\r\n") : NULL;
-    const char *end = c->got.data + c->got.len;
-    p = p != NULL ? p + 4 : end;
-    while (p < end) {
-        char *line_end = NULL;
-        const size_t len = strtoul(p, &line_end, 16);
-        if (line_end + 2 + len + 2 > end) {
-            break;
-        }
-        if (len == 0) {
-            *ended = true;
-            break;
-        }
-        cx_buf_append(&out, line_end + 2, len);
-        p = line_end + 2 + len + 2;
-    }
-    return out;
-}
-
 static bool chunks_are(const struct client *c, const char *want)
 {
     bool ended = false;
-    struct cx_buf got = chunks_of(c, &ended);
+    struct cx_buf got = client_chunks(c, &ended);
     const bool same = got.len == strlen(want) && memcmp(got.data, want, got.len) == 0;
     cx_buf_free(&got);
     return same && ended;
@@ -215,7 +189,7 @@ TEST(stream_reads_on_while_the_client_does_not)
     bool ended = false;
     ENV_UNTIL(&e, c.got.len > 16 * MIB || c.eof || c.reset);
     ENV_UNTIL(&e, client_has(&c, "\r\n0\r\n\r\n") || c.eof || c.reset);
-    struct cx_buf got = chunks_of(&c, &ended);
+    struct cx_buf got = client_chunks(&c, &ended);
     EXPECT(ended);
     EXPECT_INT(got.len, 16 * MIB);
     cx_buf_free(&got);
@@ -282,7 +256,7 @@ TEST(stream_producer_waits_for_its_reader)
     c.deaf = false;
     ENV_UNTIL(&e, c.got.len > 64 * MIB && client_has(&c, "\r\n0\r\n\r\n"));
     bool ended = false;
-    struct cx_buf got = chunks_of(&c, &ended);
+    struct cx_buf got = client_chunks(&c, &ended);
     EXPECT_INT(got.len, 64 * MIB);
     EXPECT(ended);
     cx_buf_free(&got);
