@@ -115,6 +115,7 @@ struct cx_buf {
     size_t cap;
     size_t ceiling;
     bool failed;
+    bool starved; /* failed for want of memory, not of room */
 };
 void cx_buf_init(struct cx_buf *b, size_t ceiling); /* allocates nothing */
 void cx_buf_free(struct cx_buf *b);                 /* may be used again, under the same ceiling */

@@ -46,8 +46,12 @@ enum cx_status api__write_answer(json_t *value, struct cx_buf *out, struct cx_er
     cx_buf_init(out, API_ANSWER_MAX_BYTES);
     cx_json_write(value, out);
     json_decref(value);
+    const bool starved = out->starved;
     if (out->failed) {
         cx_buf_free(out);
+        if (starved) {
+            return cx_err_set(err, CX_NO_MEMORY, "%s", cx_status_text(CX_NO_MEMORY));
+        }
         return cx_err_set(err, CX_TOO_LARGE,
                           "The answer would be larger than %zu bytes: ask for less at once",
                           API_ANSWER_MAX_BYTES);

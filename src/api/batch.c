@@ -193,12 +193,14 @@ static void add_passages(struct api__batch *b, struct cx_reader *r, const struct
         at = p->start;
         const size_t length = cx_utf8_length(row.content);
         json_t *own = metadata != NULL ? json_copy((json_t *)metadata) : json_object();
-        json_object_set_new(own, "parent", json_stringn(whole->doc_id.p, whole->doc_id.len));
-        json_object_set_new(own, "chunk",
-                            json_pack("{s:I,s:I,s:I,s:I,s:I}", "index", (json_int_t)i + 1, "count",
-                                      (json_int_t)count, "start", (json_int_t)characters, "end",
-                                      (json_int_t)characters + (json_int_t)length, "tokens",
-                                      (json_int_t)p->tokens));
+        json_t *parent = json_stringn(whole->doc_id.p, whole->doc_id.len);
+        json_t *chunk =
+            json_pack("{s:I,s:I,s:I,s:I,s:I}", "index", (json_int_t)i + 1, "count",
+                      (json_int_t)count, "start", (json_int_t)characters, "end",
+                      (json_int_t)characters + (json_int_t)length, "tokens", (json_int_t)p->tokens);
+        const bool has_parent = json_object_set_new(own, "parent", parent) == 0;
+        const bool has_chunk = json_object_set_new(own, "chunk", chunk) == 0;
+        b->out_of_memory = b->out_of_memory || !has_parent || !has_chunk;
         add_row(b, &row, own);
         json_decref(own);
     }
@@ -238,14 +240,15 @@ void api__batch_cut(struct api__batch *b, size_t sent_count)
     }
 }
 
-static void drop_replaced(struct api__batch *b);
+static bool drop_replaced(struct api__batch *b);
 
 enum cx_status api__batch_read_done(struct api__batch *b, struct cx_err *err)
 {
     if (b->too_many) {
         return cx_err_set(err, CX_TOO_LARGE, "The documents make more than %zu passages", ROWS_MAX);
     }
-    if (b->metadata.failed) {
+    b->out_of_memory = b->out_of_memory || b->metadata.starved;
+    if (b->metadata.failed && !b->out_of_memory) {
         return cx_err_set(err, CX_TOO_LARGE, "The documents' metadata are too large");
     }
     if (b->out_of_memory) {
@@ -255,7 +258,9 @@ enum cx_status api__batch_read_done(struct api__batch *b, struct cx_err *err)
         /* Only now: the buffer may have moved while it grew. */
         b->rows[i].metadata = api__batch_metadata(b, i);
     }
-    drop_replaced(b);
+    if (!drop_replaced(b)) {
+        return cx_err_set(err, CX_NO_MEMORY, "%s", cx_status_text(CX_NO_MEMORY));
+    }
     b->unchanged = cx_alloc((b->row_count + 1) * sizeof *b->unchanged);
     b->texts = cx_alloc((b->row_count + 1) * sizeof *b->texts);
     b->text_owner = cx_alloc((b->row_count + 1) * sizeof *b->text_owner);
@@ -271,9 +276,11 @@ struct cx_str api__batch_metadata(const struct api__batch *b, size_t row)
     return (struct cx_str){ b->metadata.data + b->metadata_at[row], end - b->metadata_at[row] };
 }
 
-static void drop_replaced(struct api__batch *b)
+/* False: no memory. */
+static bool drop_replaced(struct api__batch *b)
 {
     bool any = false;
+    bool known = true;            /* all of them */
     json_t *seen = json_object(); /* id → index */
     for (size_t i = 0; i < b->sent_count; i++) {
         const struct cx_str id = b->sent[i].doc_id;
@@ -284,12 +291,13 @@ static void drop_replaced(struct api__batch *b)
             any = true;
         }
         if (id.p != NULL) {
-            json_object_setn_new(seen, id.p, id.len, json_integer((json_int_t)i));
+            known =
+                json_object_setn_new(seen, id.p, id.len, json_integer((json_int_t)i)) == 0 && known;
         }
     }
     json_decref(seen);
-    if (!any) {
-        return;
+    if (!any || !known) {
+        return known;
     }
     size_t kept = 0;
     for (size_t i = 0; i < b->sent_count; i++) {
@@ -301,6 +309,7 @@ static void drop_replaced(struct api__batch *b)
         kept += count;
     }
     b->row_count = kept;
+    return true;
 }
 
 /* ---- compare, embed, store ---- */

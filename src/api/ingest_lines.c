@@ -301,12 +301,15 @@ static void on_move(void *ctx)
 
 /* ---- Answers ---- */
 
-static void say(struct ingest *g, struct cx_buf *line)
+/* False: there is no memory for it. */
+static bool say(struct ingest *g, struct cx_buf *line)
 {
     cx_buf_putc(line, '\n');
-    if (!line->failed) {
-        (void)cx_stream_write(g->x, (struct cx_str){ line->data, line->len });
+    if (line->failed) {
+        return false;
     }
+    (void)cx_stream_write(g->x, (struct cx_str){ line->data, line->len });
+    return true;
 }
 
 static void on_stored(void *ctx, struct api__load *load)
@@ -322,8 +325,9 @@ static void on_stored(void *ctx, struct api__load *load)
     if (g->sum.batches == 0 && cx_stream_unsent(g->x) <= UNSENT_BYTES / 2 && !load->answer.failed &&
         load->answer.len < UNSENT_BYTES / 4) {
         api__batch_write_figures(&load->batch, &load->answer);
-        say(g, &load->answer);
-        return;
+        if (say(g, &load->answer)) {
+            return;
+        }
     }
     if (g->sum.batches++ == 0) {
         g->sum.first_line = load->first_line;
@@ -339,16 +343,25 @@ static void on_stored(void *ctx, struct api__load *load)
 static void say_sum(struct ingest *g)
 {
     const struct cx_vector_put *done = &g->sum.done;
-    struct cx_buf line;
-    cx_buf_init(&line, 1024);
-    cx_buf_printf(&line,
-                  "{\"lines\":[%zu,%zu],\"batches\":%zu,\"ids_omitted\":true,\"indexed\":%zu,"
-                  "\"updated\":%zu,\"unchanged\":%zu,\"pending\":%zu,\"removed\":%zu}",
-                  g->sum.first_line, g->sum.last_line, g->sum.batches, done->indexed, done->updated,
-                  done->unchanged, done->pending, done->removed);
-    say(g, &line);
-    cx_buf_free(&line);
+    char line[512];
+    (void)snprintf(line, sizeof line,
+                   "{\"lines\":[%zu,%zu],\"batches\":%zu,\"ids_omitted\":true,\"indexed\":%zu,"
+                   "\"updated\":%zu,\"unchanged\":%zu,\"pending\":%zu,\"removed\":%zu}\n",
+                   g->sum.first_line, g->sum.last_line, g->sum.batches, done->indexed,
+                   done->updated, done->unchanged, done->pending, done->removed);
+    (void)cx_stream_write(g->x, cx_str_of(line));
     memset(&g->sum, 0, sizeof g->sum);
+}
+
+/* An ingest that has failed must not look as if it had not, memory or no memory. */
+static void say_briefly(struct ingest *g, const struct api__ingest_fault *fault)
+{
+    char line[512];
+    (void)snprintf(line, sizeof line,
+                   "{\"line\":%zu,\"error\":{\"status\":%d,\"reason\":\"%s\",\"detail\":\"%s\"}}\n",
+                   fault->line, cx_status_http(fault->status), cx_status_reason(fault->status),
+                   cx_status_text(fault->status));
+    (void)cx_stream_write(g->x, cx_str_of(line));
 }
 
 static enum cx_step_result say_end(struct ingest *g)
@@ -377,7 +390,9 @@ static enum cx_step_result say_end(struct ingest *g)
             cx_json_write(fault->errors, &line);
         }
         cx_buf_puts(&line, "}}");
-        say(g, &line);
+        if (!say(g, &line)) {
+            say_briefly(g, fault);
+        }
         cx_buf_free(&line);
     }
     return cx_stream_end(g->x);

@@ -251,7 +251,10 @@ static bool read_line(struct api__load *load, struct cx_str line, size_t number)
         note_fault(load, number, status, err.text, NULL);
         return false;
     }
-    (void)json_array_append_new(load->values, value);
+    if (json_array_append_new(load->values, value) != 0) { /* who owns what is read from it */
+        note_fault(load, number, CX_NO_MEMORY, cx_status_text(CX_NO_MEMORY), NULL);
+        return false;
+    }
     struct cx_faults faults;
     struct cx_reader r;
     cx_faults_init(&faults);

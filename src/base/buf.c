@@ -29,6 +29,7 @@ void cx_buf_clear(struct cx_buf *b)
 {
     b->len = 0;
     b->failed = false;
+    b->starved = false;
     if (b->data != NULL) {
         b->data[0] = '\0';
     }
@@ -163,6 +164,7 @@ static bool make_room(struct cx_buf *b, size_t len)
     char *data = realloc(b->data, cap);
     if (data == NULL) {
         b->failed = true;
+        b->starved = true;
         return false;
     }
     data[b->len] = '\0';

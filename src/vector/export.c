@@ -53,7 +53,9 @@ enum cx_status cx_vector_export(struct cx_vector *v, struct cx_db *db, struct cx
         after[id.len] = '\0';
     }
     cx_stmt_reset(s);
-    if (status == CX_OK && out->failed) {
+    if (status == CX_OK && out->starved) {
+        status = cx_err_set(err, CX_NO_MEMORY, "%s", cx_status_text(CX_NO_MEMORY));
+    } else if (status == CX_OK && out->failed) {
         status = cx_err_set(err, CX_TOO_LARGE, "A document is too large to be exported");
     }
     if (status == CX_OK) {

@@ -30,6 +30,11 @@ void memory_faults_arm(long nth)
     atomic_store(&left, nth);
 }
 
+void memory_faults_spare(bool spare)
+{
+    spared = spare ? spared + 1 : spared - 1;
+}
+
 bool memory_faults_disarm(void)
 {
     atomic_store(&left, 0);

@@ -9,7 +9,8 @@
 
 #include <stdbool.h>
 
-void memory_faults_arm(long nth); /* the nth from now on, counted from 1, fails, once */
-bool memory_faults_disarm(void);  /* whether one has failed since */
+void memory_faults_spare(bool spare); /* what this thread allocates from now on */
+void memory_faults_arm(long nth);     /* the nth from now on, counted from 1, fails, once */
+bool memory_faults_disarm(void);      /* whether one has failed since */
 
 #endif
