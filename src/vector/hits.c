@@ -99,15 +99,17 @@ static void write_number(struct cx_buf *out, const char *before, double number, 
 
 static void write_vector(struct cx_buf *out, struct cx_str blob)
 {
-    cx_buf_puts(out, blob.p != NULL ? ",\"vector\":[" : ",\"vector\":null");
+    if (blob.p == NULL) {
+        cx_buf_puts(out, ",\"vector\":null");
+        return;
+    }
+    cx_buf_puts(out, ",\"vector\":[");
     for (size_t at = 0; at + sizeof(float) <= blob.len; at += sizeof(float)) {
         float number;
         memcpy(&number, blob.p + at, sizeof number);
         write_number(out, at > 0 ? "," : "", shortest(number), true);
     }
-    if (blob.p != NULL) {
-        cx_buf_putc(out, ']');
-    }
+    cx_buf_putc(out, ']');
 }
 
 /* In the fewest digits that read back as the same float. */

@@ -79,7 +79,7 @@ enum cx_status vector__rank_weighted(const struct vector__scan *scan,
         for (size_t i = 0; i < r->allowed->count; i++) {
             consider_fine(scan, &fusion, r->allowed->slots[i], &floor, &possibles);
         }
-    } else if (status == CX_OK) {
+    } else if (status == CX_OK && fusion.uppers != NULL) {
         /* Matches first: among them are most of the best, so that the floor rises early. */
         consider_matches(scan, matches, &fusion, &floor, &possibles);
         consider_others(scan, &fusion, &floor, &possibles);
