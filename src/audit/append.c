@@ -99,6 +99,7 @@ static void count(const struct audit__group *g)
 /* ---- New, known, or in conflict ---------------------------------------------------------------- */
 
 static void add_line(struct audit__group *g, struct cx_audit_record *r, int64_t run_hash);
+static bool has_answer(struct audit__group *g, struct cx_audit_record *r, int64_t run_hash);
 static bool answer_fresh(const struct audit__group *g, struct cx_audit_record *r, int64_t run_hash);
 static bool find_known(struct audit__group *g, const struct cx_audit_record *r, int64_t run_hash,
                        struct audit__found *found, enum cx_status *status);
@@ -106,26 +107,33 @@ static void answer_known(struct audit__group *g, struct cx_audit_record *r,
                          const struct audit__found *found);
 static bool same_content(struct cx_str a, struct cx_str b);
 
-/* Nearly every run is new, and then the filter alone has to be asked. */
 static void sort_out(struct audit__group *g, struct cx_audit_record *r)
 {
     const int64_t run_hash = audit__run_hash(r->run_id);
     r->status = CX_OK;
     r->known = false;
-    if (r->kind == CX_AUDIT_RUN) {
-        struct audit__found found;
-        if (!audit__filter_may_know(g->a, run_hash)) {
-            cx_counter_add(g->a->lookups_filter, 1);
-        } else if (answer_fresh(g, r, run_hash)) {
-            return;
-        } else if (find_known(g, r, run_hash, &found, &r->status)) {
-            answer_known(g, r, &found);
-            return;
-        } else if (r->status != CX_OK) {
-            return;
-        }
+    if (r->kind != CX_AUDIT_RUN || !has_answer(g, r, run_hash)) {
+        add_line(g, r, run_hash);
     }
-    add_line(g, r, run_hash);
+}
+
+/* Whether the run is known, or that cannot be found out. Nearly every run is new, and then the filter alone
+ * has to be asked. */
+static bool has_answer(struct audit__group *g, struct cx_audit_record *r, int64_t run_hash)
+{
+    struct audit__found found;
+    if (!audit__filter_may_know(g->a, run_hash)) {
+        cx_counter_add(g->a->lookups_filter, 1);
+        return false;
+    }
+    if (answer_fresh(g, r, run_hash)) {
+        return true;
+    }
+    const bool known = find_known(g, r, run_hash, &found, &r->status);
+    if (known) {
+        answer_known(g, r, &found);
+    }
+    return known || r->status != CX_OK;
 }
 
 /* Is it in this very group? */

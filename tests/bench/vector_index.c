@@ -200,10 +200,11 @@ static void measure_shared(struct world *w, size_t together)
                      k++) {
                     const uint32_t slot = possibles[i].items[k].slot;
                     const struct vector__slot *s = vector__index_slot(&w->v->index, slot);
-                    const struct vector__candidate candidate = { .score = vector__scan_exact(
-                                                                     &scans[i], slot),
-                                                                 .rowid = s->rowid,
-                                                                 .doc_id = vector__index_id(&w->v->index, slot) };
+                    const struct vector__candidate candidate = {
+                        .score = vector__scan_exact(&scans[i], slot),
+                        .rowid = s->rowid,
+                        .doc_id = vector__index_id(&w->v->index, slot)
+                    };
                     vector__best_offer(&b, &candidate);
                 }
                 counts[i] = b.count;

@@ -228,7 +228,8 @@ static size_t brute_force(const struct cx_vector *v, const float *floats, const 
                 const struct vector__slot *slot = vector__index_slot(index, first + i);
                 const struct vector__candidate candidate = { .score = scores[i],
                                                              .rowid = slot->rowid,
-                                                             .doc_id = vector__index_id(index, first + i) };
+                                                             .doc_id = vector__index_id(
+                                                                 index, first + i) };
                 vector__best_offer(&best, &candidate);
             }
         }
