@@ -153,6 +153,14 @@ char *cx_arena_strdup(struct cx_arena *a, const char *text);
 char *cx_arena_strndup(struct cx_arena *a, const char *text, size_t len); /* adds a NUL */
 char *cx_arena_printf(struct cx_arena *a, const char *format, ...) CX_PRINTF(2, 3);
 
+/* ---- Long computations -------------------------------------------------------------------------
+ * A thread that computes shares its processor with one that only wants it for a moment.
+ */
+void cx_gives_way(bool on); /* of this thread, from now on; at first none does */
+/* Within a computation, between pieces of some tens of microseconds: now and then lets whoever waits for
+ * this processor go first. Nothing on a thread that does not give way. */
+void cx_give_way(void);
+
 /* ---- Clocks ---------------------------------------------------------------------------------- */
 uint64_t cx_clock_mono_ns(void); /* CLOCK_MONOTONIC: durations, deadlines */
 int64_t cx_clock_wall_us(void);  /* CLOCK_REALTIME: microseconds since 1970, for stamps only */

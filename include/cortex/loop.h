@@ -74,7 +74,7 @@ struct cx_lane_options {
     const char *name; /* static; the label of its metrics */
     unsigned running; /* 1 makes order structural */
     unsigned waiting;
-    bool background; /* runs under SCHED_BATCH, so that the loop wakes first on a busy machine */
+    bool background; /* computes, under SCHED_BATCH: the loop wakes first on a busy machine */
 };
 void cx_lane_new(struct cx_loop *loop, const struct cx_lane_options *options, struct cx_lane **out);
 /* Needs an empty lane (CX_CHECK). */

@@ -164,6 +164,7 @@ static void begin(const struct group *g)
 static void multiply(const struct group *g, const struct embed__matrix *matrix,
                      enum embed__after after, size_t rows, const float *a, float *c)
 {
+    cx_give_way();
     g->e->kernel->linear(&(struct embed__product){ .matrix = matrix,
                                                    .after = after,
                                                    .rows = rows,
@@ -200,6 +201,7 @@ static void attend(const struct group *g, const struct embed__encoder_layer *lay
         attention.length = g->offsets[i + 1] - g->offsets[i];
         attention.out = s->context + row * e->context;
         if (attention.length > 0) {
+            cx_give_way();
             e->kernel->attend(&attention);
         }
     }

@@ -15,12 +15,12 @@
  * is in a queue: these are touched under the lock, all else on the loop alone.
  */
 #include "jobs.h"
+#include "schedule.h"
 #include "wake.h"
 
 #include "cortex/metrics.h"
 
 #include <pthread.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <uv.h>
@@ -90,8 +90,7 @@ void cx_lane_new(struct cx_loop *loop, const struct cx_lane_options *options, st
     lane->loop = loop;
     lane->running_max = options->running;
     lane->waiting_max = options->waiting;
-    /* Whoever gave the process another class meant all of it. */
-    lane->background = options->background && sched_getscheduler(0) == SCHED_OTHER;
+    lane->background = options->background;
     lane->more.run = on_more;
     lane->more.ctx = lane;
     CX_CHECK(pthread_mutex_init(&lane->lock, NULL) == 0);
@@ -252,12 +251,10 @@ static void run_work(uv_work_t *request)
 {
     struct runner *runner = request->data;
     struct cx_lane *lane = runner->lane;
-    const struct sched_param none = { 0 };
     struct cx_job *job = runner->first;
     loop__mark_worker(true);
-    if (lane->background) {
-        (void)sched_setscheduler(0, SCHED_BATCH, &none);
-    }
+    loop__schedule(lane->background ? LOOP__BACKGROUND : LOOP__ORDINARY);
+    cx_gives_way(true);
     CX_CHECK(pthread_mutex_lock(&lane->lock) == 0);
     job->state = JOB_BEGUN;
     runner->first = NULL;
@@ -267,9 +264,7 @@ static void run_work(uv_work_t *request)
         job->work(job->arg);
         job = next_job(lane, job);
     }
-    if (lane->background) {
-        (void)sched_setscheduler(0, SCHED_OTHER, &none);
-    }
+    cx_gives_way(false);
     loop__mark_worker(false);
 }
 
@@ -282,6 +277,7 @@ static struct cx_job *next_job(struct cx_lane *lane, struct cx_job *done)
     CX_CHECK(pthread_mutex_unlock(&lane->lock) == 0);
     /* The lane is there as long as this runner is not back. */
     loop__wake_send(&lane->news);
+    cx_give_way();
     return job != NULL ? job : linger(lane);
 }
 

@@ -5,6 +5,7 @@
  * and signals are in timer.c, blocking work in lane.c, outgoing HTTP in fetch.c.
  */
 #include "internal.h"
+#include "schedule.h"
 
 #include "cortex/metrics.h"
 
@@ -55,6 +56,7 @@ enum cx_status cx_loop_new(unsigned pool_threads, struct cx_loop **out, struct c
     /* A peer that has gone is an error of the write, not the end of the process. */
     const struct sigaction ignore = { .sa_handler = SIG_IGN };
     (void)sigaction(SIGPIPE, &ignore, NULL);
+    loop__schedule(LOOP__PROMPT);
 
     struct cx_loop *loop = cx_alloc(sizeof(*loop));
     const int code = uv_loop_init(&loop->uv);

@@ -57,6 +57,7 @@ size_t vector__graph_tend(struct vector__graph *graph, const struct vector__inde
     l->candidate = room ? l->numbers + 2 * index->coarse_stride : NULL;
     size_t done = 0;
     for (; room && done < count && graph->waiting_count > 0; done++) {
+        cx_give_way();
         l->slot = graph->waiting[graph->waiting_count - 1];
         l->change_count = 0;
         detach(l);

@@ -174,6 +174,7 @@ void vector__scan_cosines(const struct vector__pass *passes, size_t count)
         for (size_t i = 0; i < count; i++) {
             vector__possibles_cut(passes[i].out, passes[i].floor->value);
         }
+        cx_give_way();
     }
     for (size_t i = 0; i < count; i++) {
         free(own[i]);

@@ -11,6 +11,8 @@
 #include <sched.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #define JOBS_MAX 64
 #define RECORDS_MAX (JOBS_MAX + 1)
@@ -386,6 +388,50 @@ TEST(background_lane_runs_under_batch_and_puts_it_back)
     }
     cx_lane_free(&background);
     cx_lane_free(&plain);
+    cx_loop_free(&loop);
+}
+
+/* sched_getattr(2), of which the C library knows nothing yet. */
+static uint64_t own_slice_ns(void)
+{
+    struct {
+        uint32_t size;
+        uint32_t policy;
+        uint64_t flags;
+        int32_t nice;
+        uint32_t priority;
+        uint64_t runtime_ns;
+        uint64_t deadline_ns;
+        uint64_t period_ns;
+    } attributes;
+    const bool known = syscall(SYS_sched_getattr, 0, &attributes, sizeof attributes, 0) == 0;
+    return known ? attributes.runtime_ns : 0;
+}
+
+static void slice_work(void *arg)
+{
+    uint64_t *slice_ns = arg;
+    *slice_ns = own_slice_ns();
+}
+
+TEST(slice_of_the_loop_is_shorter_than_a_worker_s)
+{
+    struct cx_loop *loop = env_loop();
+    const uint64_t loop_ns = own_slice_ns();
+    for (int background = 0; background < 2; background++) {
+        struct cx_lane *lane = NULL;
+        uint64_t worker_ns = 0;
+        cx_lane_new(
+            loop,
+            &(struct cx_lane_options){
+                .name = "slices", .running = 1, .waiting = 1, .background = background != 0 },
+            &lane);
+        REQUIRE(cx_lane_submit(lane, CX_PRIORITY_NORMAL, slice_work, on_policy, &worker_ns, NULL) ==
+                CX_OK);
+        cx_loop_run(loop);
+        EXPECT(loop_ns == 0 || loop_ns < worker_ns); /* 0: a kernel before 6.12 */
+        cx_lane_free(&lane);
+    }
     cx_loop_free(&loop);
 }
 
