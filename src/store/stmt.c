@@ -91,6 +91,7 @@ enum cx_status cx_stmt_step(struct cx_stmt *s, bool *row, struct cx_err *err)
         cx_stmt_reset(s);
         return status;
     }
+    cx_give_way();
     int rc = s->bind_rc != SQLITE_OK ? s->bind_rc : sqlite3_step(s->handle);
     if (rc == SQLITE_SCHEMA) {
         read_schema(s->db);
