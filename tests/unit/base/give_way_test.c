@@ -11,7 +11,7 @@
 #include <sched.h>
 #include <stdatomic.h>
 
-#define WORDS 50
+#define WORDS 10
 
 static atomic_int word;
 
