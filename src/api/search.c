@@ -91,6 +91,9 @@ static enum cx_status search_work(void *arg, struct cx_err *err)
         return status;
     }
     write_rest(s, &s->answer);
+    if (s->answer.starved) {
+        return cx_err_set(err, CX_NO_MEMORY, "%s", cx_status_text(CX_NO_MEMORY));
+    }
     return s->answer.failed
                ? cx_err_set(err, CX_TOO_LARGE,
                             "The answer would be larger than %zu bytes: ask for less at once",

@@ -89,6 +89,9 @@ enum cx_status cx_vector_search_write(struct cx_vector *v, struct cx_db *db,
         }
     }
     run_free(&run);
+    if (status == CX_OK && out->starved) {
+        return cx_err_set(err, CX_NO_MEMORY, "%s", cx_status_text(CX_NO_MEMORY));
+    }
     if (status == CX_OK && out->failed) {
         return cx_err_set(err, CX_TOO_LARGE,
                           "The answer would be larger than %zu bytes: ask for less at once",
