@@ -197,6 +197,9 @@ enum cx_step_result cx_exchange_work(struct cx_exchange *x, struct cx_lane *lane
 /* For any other operation that has been started and will call cx_exchange_resume exactly once,
  * never before this step has returned. cancel (or NULL) asks it to hurry. */
 enum cx_step_result cx_exchange_wait(struct cx_exchange *x, void (*cancel)(void *op), void *op);
+/* What the client is told if the deadline passes during the wait that this step begins, where the operation may
+ * have an effect all the same; CX_OVERLOADED without. */
+void cx_exchange_set_overdue(struct cx_exchange *x, enum cx_status status);
 void cx_exchange_resume(struct cx_exchange *x, enum cx_status status, const struct cx_err *err);
 /* How the last operation ended. */
 enum cx_status cx_exchange_outcome(struct cx_exchange *x, const char **detail);

@@ -104,6 +104,7 @@ enum cx_step_result api__audit_append(struct cx_exchange *x)
     if (commit) {
         submit_commit(a->api);
     }
+    cx_exchange_set_overdue(x, CX_OUTCOME_UNKNOWN); /* it is written, or not, whoever waits */
     return cx_exchange_wait(x, NULL, NULL);
 }
 

@@ -236,7 +236,12 @@ void exchange__on_deadline(void *arg)
     struct cx_exchange *x = arg;
     struct connection *c = x->connection;
     cx_counter_add(x->http->deadlines_passed, 1);
-    (void)reply__problem(x, CX_OVERLOADED, "The request's deadline passed", NULL);
+    if (x->overdue != CX_OK) {
+        x->reply.why = "The request's deadline passed";
+        (void)reply__problem(x, x->overdue, cx_status_text(x->overdue), NULL);
+    } else {
+        (void)reply__problem(x, CX_OVERLOADED, "The request's deadline passed", NULL);
+    }
     if (c != NULL) {
         connection__proceed(c);
     }

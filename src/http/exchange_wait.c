@@ -85,6 +85,12 @@ enum cx_step_result cx_exchange_wait(struct cx_exchange *x, void (*cancel)(void 
     return CX_STEP_WAIT;
 }
 
+void cx_exchange_set_overdue(struct cx_exchange *x, enum cx_status status)
+{
+    CX_CHECK(x->state == EXCHANGE_RUNNING);
+    x->overdue = status;
+}
+
 void cx_exchange_resume(struct cx_exchange *x, enum cx_status status, const struct cx_err *err)
 {
     CX_ASSERT_LOOP();
@@ -99,6 +105,7 @@ void exchange__complete(struct cx_exchange *x, enum cx_status status, const stru
              x->state == EXCHANGE_ABANDONED);
     x->operation = OPERATION_NONE;
     x->job = NULL;
+    x->overdue = CX_OK;
     x->outcome = status;
     x->outcome_detail = NULL;
     if (status != CX_OK && err != NULL && err->text[0] != '\0' && x->state == EXCHANGE_WAITING) {

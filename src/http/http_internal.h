@@ -338,6 +338,7 @@ struct cx_exchange {
     void *op;
     const char *outcome_detail;
     enum cx_status outcome;
+    enum cx_status overdue; /* CX_OK = CX_OVERLOADED */
 
     char request_id[9];
     bool query_read;

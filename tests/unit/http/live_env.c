@@ -132,6 +132,12 @@ static enum cx_step_result wait_start(struct cx_exchange *x)
     return cx_exchange_wait(x, cancel_wait, x);
 }
 
+static enum cx_step_result unsure_start(struct cx_exchange *x)
+{
+    cx_exchange_set_overdue(x, CX_OUTCOME_UNKNOWN);
+    return wait_start(x);
+}
+
 static enum cx_step_result wait_reply(struct cx_exchange *x)
 {
     return reply_text(x, "waited");
@@ -219,6 +225,8 @@ static const struct cx_step work_steps[] = { { "work", work_start, false },
                                              { "reply", work_reply, false } };
 static const struct cx_step wait_steps[] = { { "wait", wait_start, false },
                                              { "reply", wait_reply, false } };
+static const struct cx_step unsure_steps[] = { { "wait", unsure_start, false },
+                                               { "reply", wait_reply, false } };
 static const struct cx_step two_steps[] = { { "wait", wait_start, false },
                                             { "again", wait_start, false },
                                             { "reply", wait_reply, false } };
@@ -248,6 +256,7 @@ static const struct cx_route routes[] = {
     { ROUTE("GET", "/two", two_steps) },
     { ROUTE("GET", "/outcome", outcome_steps) },
     { ROUTE("GET", "/brief", wait_steps), .deadline_ms = 60 },
+    { ROUTE("GET", "/unsure", unsure_steps), .deadline_ms = 60 },
     { ROUTE("GET", "/bytes", bytes_steps) },
     { ROUTE("GET", "/fail", fail_steps) },
     { ROUTE("GET", "/faults", faults_steps) },

@@ -342,6 +342,23 @@ TEST(live_the_deadline_answers_and_the_connection_goes_on)
     env_close(&e);
 }
 
+TEST(live_deadline_of_what_may_have_an_effect)
+{
+    struct env e;
+    struct client c;
+    start(&e);
+    e.resume_on_cancel = false;
+    client_open(&e, &c);
+    client_send(&e, &c, GET("/unsure") GET("/now"));
+    ENV_UNTIL(&e, client_has(&c, "\r\n\r\nnow"));
+    EXPECT(client_has(&c, "HTTP/1.1 503"));
+    EXPECT(client_has(&c, "\"reason\":\"outcome_unknown\""));
+    EXPECT(client_has(&c, "\r\nRetry-After: "));
+    env_resume(&e, CX_OK, NULL);
+    EXPECT_INT(cx_http_exchanges(e.http), 0);
+    env_close(&e);
+}
+
 TEST(live_several_waits_and_their_outcomes)
 {
     struct env e;
