@@ -81,6 +81,7 @@ void cx_lane_new(struct cx_loop *loop, const struct cx_lane_options *options, st
 void cx_lane_free(struct cx_lane **lane);
 size_t cx_lane_running(const struct cx_lane *lane);
 size_t cx_lane_waiting(const struct cx_lane *lane);
+uint64_t cx_lane_completed(const struct cx_lane *lane); /* jobs that have run, ever */
 
 enum cx_priority { CX_PRIORITY_HIGH, CX_PRIORITY_NORMAL };
 typedef void (*cx_work_fn)(void *arg); /* on a worker */

@@ -19,10 +19,18 @@ struct api__endpoint {
     const struct api__endpoint name = { (step_array), CX_ARRAY_LEN(step_array), (state_size),      \
                                         (tool_name) }
 
+/* health.c: a lane that has work and completes none; a disk that hangs shows in nothing else. */
+struct api__lane_watch {
+    uint64_t completed; /* at the last look */
+    unsigned looks;     /* at which it had work and had completed none since the one before */
+};
+
 /* health.c: what the background checks last found, and the body made from it. */
 struct api__health {
     struct cx_timer *timer;
-    struct cx_job *job;      /* the check under way, or NULL */
+    struct cx_job *job;     /* the check under way, or NULL */
+    struct cx_timer *watch; /* of lanes */
+    struct api__lane_watch write, read, ledger;
     enum cx_status database; /* as last found */
     enum cx_status found;    /* written by the check's worker */
     bool degraded;           /* as last told by an event */

@@ -9,6 +9,7 @@
 #include "cortex/metrics.h"
 
 #define CHECK_EVERY_MS 5000
+#define STUCK_LOOKS 3       /* one such look after another: the lane is stuck */
 #define RENDER_EVERY_MS 100 /* a probe storm costs one rendering of the body in this time */
 #define METRICS_MAX_BYTES ((size_t)4 << 20)
 
@@ -28,6 +29,7 @@ API_ENDPOINT(api__metrics, metrics_steps, 0);
 
 static bool embedding_well(const struct cx_api *api);
 static void on_check_time(void *ctx);
+static void on_watch_time(void *ctx);
 static void check_work(void *arg);
 static void on_checked(void *arg, enum cx_status status);
 
@@ -36,6 +38,8 @@ void api__health_start(struct cx_api *api)
     cx_buf_init(&api->health.body, 8192);
     cx_timer_new(api->options.loop, on_check_time, api, &api->health.timer);
     cx_timer_start(api->health.timer, 0, CHECK_EVERY_MS);
+    cx_timer_new(api->options.loop, on_watch_time, api, &api->health.watch);
+    cx_timer_start(api->health.watch, CHECK_EVERY_MS, CHECK_EVERY_MS);
 }
 
 void cx_api_check_health(struct cx_api *api)
@@ -51,11 +55,13 @@ void cx_api_check_health(struct cx_api *api)
 void api__health_stop(struct cx_api *api)
 {
     cx_timer_free(&api->health.timer);
+    cx_timer_free(&api->health.watch);
 }
 
 void api__health_free(struct cx_api *api)
 {
     cx_timer_free(&api->health.timer);
+    cx_timer_free(&api->health.watch);
     cx_buf_free(&api->health.body);
 }
 
@@ -94,9 +100,44 @@ static void on_checked(void *arg, enum cx_status status)
     tell_change(api);
 }
 
+static void watch(struct api__lane_watch *watch, const struct cx_lane *lane, const char *name);
+static bool stuck(const struct api__lane_watch *watch);
+
+static void on_watch_time(void *ctx)
+{
+    struct cx_api *api = ctx;
+    if (api->phase == CX_API_STARTING) {
+        return; /* all that is stored is read in one job */
+    }
+    watch(&api->health.write, api->options.write_lane, "write");
+    watch(&api->health.read, api->options.read_lane, "read");
+    watch(&api->health.ledger, api->options.ledger_lane, "ledger");
+    api->health.rendered_ms = 0;
+    tell_change(api);
+}
+
+static void watch(struct api__lane_watch *watch, const struct cx_lane *lane, const char *name)
+{
+    const uint64_t completed = cx_lane_completed(lane);
+    const bool idle = cx_lane_running(lane) + cx_lane_waiting(lane) == 0;
+    const bool goes_on = idle || completed != watch->completed;
+    watch->completed = completed;
+    watch->looks = goes_on ? 0 : watch->looks + 1;
+    if (watch->looks == STUCK_LOOKS) {
+        CX_LOG(CX_LOG_ERROR, "a lane completes none of its work", CX_S("lane", name),
+               CX_I("waiting", cx_lane_waiting(lane)));
+    }
+}
+
+static bool stuck(const struct api__lane_watch *watch)
+{
+    return watch->looks >= STUCK_LOOKS;
+}
+
 static bool database_well(const struct cx_api *api)
 {
-    return api->health.database == CX_OK && !cx_store_failed(api->options.store);
+    return api->health.database == CX_OK && !cx_store_failed(api->options.store) &&
+           !stuck(&api->health.write) && !stuck(&api->health.read);
 }
 
 static bool loop_well(const struct cx_api *api)
@@ -133,7 +174,8 @@ static bool vector_well(const struct cx_api *api)
 static bool ledger_well(const struct cx_api *api)
 {
     struct cx_err what;
-    return !cx_audit_failed(api->options.audit) && !cx_audit_damage(api->options.audit, &what);
+    return !cx_audit_failed(api->options.audit) && !stuck(&api->health.ledger) &&
+           !cx_audit_damage(api->options.audit, &what);
 }
 
 static bool is_degraded(const struct cx_api *api)
@@ -275,7 +317,9 @@ static enum cx_step_result ready_reply(struct cx_exchange *x)
     } else if (!database_well(api)) {
         reason = "database";
     } else if (!ledger_well(api)) {
-        reason = cx_audit_failed(api->options.audit) ? "ledger_failed" : "ledger_damaged";
+        reason = cx_audit_failed(api->options.audit) ? "ledger_failed"
+                 : stuck(&api->health.ledger)        ? "ledger_stuck"
+                                                     : "ledger_damaged";
     }
     json_t *body = json_object();
     json_object_set_new(body, "ready", json_boolean(reason == NULL));

@@ -46,6 +46,7 @@ struct cx_lane { /* owner: who made it; once freed, the last that holds it */
     bool closed;            /* the handle */
     size_t open;            /* jobs neither completed nor dropped */
     size_t dropped;         /* not yet completed */
+    uint64_t run;           /* jobs that have run and are completed, ever */
     size_t holds;           /* runners that are not back, and the loop while it completes jobs */
     struct loop__wake news; /* jobs are done */
     struct loop__task more; /* of them than fit into a turn */
@@ -166,6 +167,11 @@ size_t cx_lane_running(const struct cx_lane *lane)
 size_t cx_lane_waiting(const struct cx_lane *lane)
 {
     return lane->open - cx_lane_running(lane);
+}
+
+uint64_t cx_lane_completed(const struct cx_lane *lane)
+{
+    return lane->run;
 }
 
 enum cx_status cx_lane_submit(struct cx_lane *lane, enum cx_priority priority, cx_work_fn work,
@@ -368,6 +374,7 @@ static void complete_some(struct cx_lane *lane)
         if (job == NULL) {
             return;
         }
+        lane->run++;
         cx_counter_add(lane->completed, 1);
         lane->open--;
         complete_job(job, CX_OK);

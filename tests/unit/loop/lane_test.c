@@ -129,6 +129,7 @@ TEST(lane_of_one_is_first_in_first_out)
     EXPECT_INT(cx_lane_waiting(trace.lane), JOBS_MAX - 1);
     cx_loop_run(trace.loop);
     EXPECT_INT(trace.ended_count, JOBS_MAX);
+    EXPECT_INT(cx_lane_completed(trace.lane), JOBS_MAX);
     for (int i = 0; i < JOBS_MAX; i++) {
         EXPECT_INT(trace.begun[i], i);
         EXPECT_INT(trace.ended[i], i);
