@@ -12,6 +12,9 @@
 
 #define LOADS_MAX 3
 #define AGAIN_MS 20
+/* For the vectors of a batch whose client waits for them: a slow model is let finish. Each call of a
+ * service has its own time and its attempts, and the client may leave at any time. */
+#define PATIENT_MS ((uint64_t)3600 * 1000)
 
 static void pump(struct api__pipe *p);
 static void on_again(void *ctx);
@@ -381,7 +384,8 @@ static void start_embed(struct api__load *load)
     }
     const enum cx_status status = cx_embedder_start(
         p->api->options.embedder, CX_EMBED_DOCUMENT, load->batch.texts, load->batch.text_count,
-        p->api->options.deadline_ms, p->traceparent, on_embedded, load, &load->call, &load->err);
+        p->wait ? PATIENT_MS : p->api->options.deadline_ms, p->traceparent, on_embedded, load,
+        &load->call, &load->err);
     if (status == CX_OK) {
         load->busy = true;
     } else if (status == CX_OVERLOADED) {
