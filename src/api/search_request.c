@@ -35,6 +35,9 @@ void api__search_read(struct cx_exchange *x, const json_t *body, const char *mem
     q->what.fusion = (enum cx_search_fusion)fusion;
     q->mode_given = cx_read_word(&r, "mode", CX_OPTIONAL, modes, &mode);
     q->what.mode = (enum cx_search_mode)mode;
+    if (q->what.mode == CX_SEARCH_KEYWORD && q->what.vector != NULL && q->what.query.p == NULL) {
+        cx_read_fault(&r, "query", "missing", "is required where the mode is keyword");
+    }
     q->collection = CX_STR("default");
     api__read_collection(&r, &q->collection);
     q->what.has_min_score =
