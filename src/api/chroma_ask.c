@@ -35,8 +35,9 @@ static void on_answered(void *ctx)
     if (ask->on_done != NULL) {
         ask->on_done(ask);
     }
+    const bool gone = ask->may_be_gone && ask->op.status == CX_NOT_FOUND;
     api__say_when(ask->x, ask->op.status, ask->op.retry_after_ms);
-    cx_exchange_resume(ask->x, ask->op.status, &ask->op.err);
+    cx_exchange_resume(ask->x, gone ? CX_OK : ask->op.status, gone ? NULL : &ask->op.err);
 }
 
 /* ---- What Chroma does not do ---- */

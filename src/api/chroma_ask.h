@@ -16,6 +16,8 @@ struct api__ask {
     struct cx_chroma_op op;
     void (*on_done)(struct api__ask *ask); /* or NULL: before the next step, client or not */
     bool whatever_comes;                   /* it is not given up when the client leaves */
+    bool
+        may_be_gone; /* what it is about: CX_NOT_FOUND stands in op.status, and the next step runs */
 };
 /* op's verb, collection and so on are set; its time and traceparent are not. */
 enum cx_step_result api__chroma_ask(struct cx_exchange *x, struct api__ask *ask);

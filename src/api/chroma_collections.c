@@ -108,7 +108,8 @@ static enum cx_step_result count_ask(struct cx_exchange *x)
     }
     l->ask = (struct api__ask){ .op = { .verb = CX_CHROMA_COUNT,
                                         .collection = cx_str_of(
-                                            json_string_value(json_object_get(one, "name"))) } };
+                                            json_string_value(json_object_get(one, "name"))) },
+                                .may_be_gone = true };
     return api__chroma_ask(x, &l->ask);
 }
 
@@ -116,6 +117,11 @@ static enum cx_step_result list_reply(struct cx_exchange *x)
 {
     struct lookup *l = cx_exchange_state(x);
     json_t *one = json_array_get(l->list, l->counted);
+    if (one != NULL && l->ask.op.status == CX_NOT_FOUND) { /* deleted since it was listed */
+        json_array_remove(l->list, l->counted);
+        cx_exchange_go_to(x, count_ask);
+        return CX_STEP_NEXT;
+    }
     if (one != NULL) {
         json_object_set_new(one, "pending", json_integer(0));
         json_object_set_new(one, "index_bytes", json_integer(0)); /* none of this process */
