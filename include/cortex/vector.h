@@ -181,6 +181,12 @@ void cx_document_make_id(struct cx_str collection, struct cx_str uri, struct cx_
 bool cx_document_passage_id(struct cx_str parent, size_t number, char *id);
 /* Its number, and the parent within doc_id; 0 where it is no such id. */
 size_t cx_document_passage_number(struct cx_str doc_id, struct cx_str *parent);
+/* Whether metadata name this parent. */
+bool cx_document_is_passage(const json_t *metadata, struct cx_str parent);
+/* CX_CONFLICT where doc_id has the form of a passage's and, of what is stored under it (was) and what is
+ * to take its place, one is a passage and the other is not. */
+enum cx_status cx_document_passage_check(struct cx_str doc_id, bool was, const json_t *metadata,
+                                         struct cx_err *err) CX_MUST_CHECK;
 /* For each document whether its stored content is the same, with a vector of the same model, and so
  * needs no embedding. Reader or writer. */
 enum cx_status cx_vector_unchanged(struct cx_vector *v, struct cx_db *db,

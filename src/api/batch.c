@@ -33,6 +33,7 @@ void api__batch_free(struct api__batch *b)
     free(b->texts);
     free(b->text_owner);
     free(b->embedded);
+    json_decref(b->owners);
     cx_buf_free(&b->metadata);
     cx_arena_free(&b->arena);
     *b = (struct api__batch){ .api = NULL };
@@ -64,7 +65,7 @@ void api__batch_read(struct api__batch *b, struct cx_reader *r, size_t line)
     (void)cx_read_object(r, "metadata", CX_OPTIONAL, &metadata);
     doc.own_vector =
         api__read_vector(r, &b->arena, &doc.vector, &doc.dimension) && !made_by_our_model(b, r);
-    if (doc.content.p == NULL) {
+    if (!api__batch_admit_metadata(b, r, metadata) || doc.content.p == NULL) {
         return;
     }
     if (doc.doc_id.p == NULL) {
@@ -121,6 +122,9 @@ static void read_rows(struct api__batch *b, struct cx_reader *r, const struct cx
 {
     if (b->chunk.tokens == 0) {
         add_row(b, whole, metadata);
+        return;
+    }
+    if (!api__batch_admit_id(b, r, whole->doc_id, whole->doc_id)) {
         return;
     }
     if (whole->vector != NULL) {
@@ -183,6 +187,9 @@ static void add_passages(struct api__batch *b, struct cx_reader *r, const struct
             return;
         }
         row.doc_id = cx_str_of(id);
+        if (!api__batch_admit_id(b, r, row.doc_id, whole->doc_id)) {
+            return;
+        }
         row.parent = whole->doc_id;
         row.content = (struct cx_str){ text + p->start, p->end - p->start };
         if (p->start >= at) {
@@ -246,6 +253,10 @@ enum cx_status api__batch_read_done(struct api__batch *b, struct cx_err *err)
 {
     if (b->too_many) {
         return cx_err_set(err, CX_TOO_LARGE, "The documents make more than %zu passages", ROWS_MAX);
+    }
+    if (b->too_many_values) {
+        return cx_err_set(err, CX_TOO_LARGE, "The documents' metadata hold more than %zu values",
+                          API_METADATA_BATCH_VALUES_MAX);
     }
     b->out_of_memory = b->out_of_memory || b->metadata.starved;
     if (b->metadata.failed && !b->out_of_memory) {

@@ -24,6 +24,11 @@ struct api__chunk {
 #define API_CHUNK_TOKENS_DEFAULT 256
 #define API_CHUNK_OVERLAP_DEFAULT 32
 
+/* Members and elements of metadata, at all depths: of a document, and of all that are put at once. Each
+ * may be a facet of its own, which takes the write lane some microseconds. */
+#define API_METADATA_VALUES_MAX ((size_t)10000)
+#define API_METADATA_BATCH_VALUES_MAX ((size_t)500000)
+
 #define API_COMPARES_MAX 2 /* again, after the first time */
 
 /* One document as it was sent. */
@@ -87,8 +92,11 @@ struct api__batch { /* owner: who ingests; zeroed, then api__batch_init */
     struct cx_document *rows; /* what is stored: documents, or their passages */
     size_t row_count;
     size_t row_room;
+    size_t values;  /* in the metadata of all that were sent */
+    json_t *owners; /* with chunk: id of each row → the document that makes it */
     bool out_of_memory;
     bool too_many;
+    bool too_many_values;
 
     bool *unchanged;
     unsigned attempts;    /* to store it, that were in vain */
@@ -138,6 +146,14 @@ void api__batch_write_ids(const struct api__batch *b, struct cx_buf *out);
 void api__batch_write_figures(const struct api__batch *b, struct cx_buf *out);
 /* Once, when it is on disk: the bus, and who embeds later. */
 void api__batch_tell(struct api__batch *b, struct cx_exchange *x);
+
+/* ---- batch_rules.c: what a document may be refused for, noted at r ---- */
+
+/* It has more members and elements, at all depths, than one document's may. */
+bool api__batch_admit_metadata(struct api__batch *b, struct cx_reader *r, const json_t *metadata);
+/* With chunk: a passage and another document of the batch would have the same id. */
+bool api__batch_admit_id(struct api__batch *b, struct cx_reader *r, struct cx_str id,
+                         struct cx_str owner);
 
 /* The member "chunk" of a body. */
 void api__read_chunk(struct cx_reader *r, struct api__chunk *out);

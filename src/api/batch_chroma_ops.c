@@ -169,6 +169,8 @@ enum cx_status api__chroma_batch_take(struct api__batch *b)
     return CX_OK;
 }
 
+static enum cx_status check_passage(const struct cx_chroma_document *doc, struct cx_err *err);
+
 static enum cx_status take_look(struct api__batch *b)
 {
     struct api__chroma_batch *c = b->chroma;
@@ -181,10 +183,24 @@ static enum cx_status take_look(struct api__batch *b)
             (int)b->collection.len, b->collection.p, b->rows[0].dimension);
     }
     for (size_t i = c->at; i < c->at + c->some; i++) {
+        const enum cx_status status = check_passage(&c->docs[i], &b->op.err);
+        if (status != CX_OK) {
+            return status;
+        }
         b->unchanged[i] = c->docs[i].unchanged;
     }
     c->at += c->some;
     return CX_OK;
+}
+
+static enum cx_status check_passage(const struct cx_chroma_document *doc, struct cx_err *err)
+{
+    struct cx_str parent = { NULL, 0 };
+    if (!doc->there || cx_document_passage_number(doc->doc_id, &parent) == 0) {
+        return CX_OK;
+    }
+    return cx_document_passage_check(doc->doc_id, cx_document_is_passage(doc->before, parent),
+                                     doc->flat, err);
 }
 
 static void take_found(struct api__batch *b)

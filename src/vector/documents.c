@@ -276,6 +276,11 @@ static enum cx_status put_one(struct cx_vector *v, struct cx_db *db, const struc
     if (status == CX_OK) {
         entry.metadata = metadata;
         entry.doc_id = cx_strndup(doc->doc_id.p, doc->doc_id.len);
+        if (stored.found) {
+            status = vector__passage_check(db, doc, metadata, stored.id, err);
+        }
+    }
+    if (status == CX_OK) {
         batch->bytes += vector__entry_bytes(&entry);
         if (bytes_with(v, batch, stored.found ? 0 : 1) > vector__bytes_max(v)) {
             status = cx_err_set(err, CX_OVERLOADED,

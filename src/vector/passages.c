@@ -55,3 +55,55 @@ enum cx_status vector__passages_remove(const struct cx_vector *v, struct cx_db *
     }
     return status;
 }
+
+enum cx_status vector__passage_check(struct cx_db *db, const struct cx_document *doc,
+                                     const json_t *metadata, int64_t id, struct cx_err *err)
+{
+    struct cx_str parent = { NULL, 0 };
+    if (cx_document_passage_number(doc->doc_id, &parent) == 0) {
+        return CX_OK;
+    }
+    struct cx_stmt *s = NULL;
+    enum cx_status status = cx_db_prepare(
+        db, "SELECT json_extract(metadata, '$.parent') IS ?2 FROM documents WHERE id = ?1", &s,
+        err);
+    if (status != CX_OK) {
+        return status;
+    }
+    cx_stmt_bind_int(s, 1, id);
+    cx_stmt_bind_text(s, 2, parent);
+    bool row = false;
+    status = cx_stmt_step(s, &row, err);
+    if (status != CX_OK || !row) {
+        return status;
+    }
+    const bool was = cx_stmt_int(s, 0) != 0;
+    cx_stmt_reset(s);
+    return cx_document_passage_check(doc->doc_id, was, metadata, err);
+}
+
+enum cx_status cx_document_passage_check(struct cx_str doc_id, bool was, const json_t *metadata,
+                                         struct cx_err *err)
+{
+    struct cx_str parent = { NULL, 0 };
+    if (cx_document_passage_number(doc_id, &parent) == 0 ||
+        was == cx_document_is_passage(metadata, parent)) {
+        return CX_OK;
+    }
+    const int len = (int)(doc_id.len < 128 ? doc_id.len : 128);
+    return cx_err_set(
+        err, CX_CONFLICT,
+        was ? "document \"%.*s\" is a passage of a longer one; delete that, or choose "
+              "another doc_id"
+            : "document \"%.*s\" is no passage, and one of a longer document would "
+              "take its place; delete it, or choose another doc_id",
+        len, doc_id.p);
+}
+
+bool cx_document_is_passage(const json_t *metadata, struct cx_str parent)
+{
+    const json_t *named = json_object_get(metadata, "parent");
+    return json_is_string(named) &&
+           cx_str_eq((struct cx_str){ json_string_value(named), json_string_length(named) },
+                     parent);
+}

@@ -20,6 +20,11 @@ void vector__ids_add(struct vector__ids *ids, int64_t id);
 enum cx_status vector__whole_remove(const struct cx_vector *v, struct cx_db *db,
                                     struct cx_str doc_id, struct vector__ids *removed,
                                     struct cx_err *err) CX_MUST_CHECK;
+/* CX_CONFLICT where doc, of this metadata, would take the place of row id, and one of the two is a passage
+ * and the other is not: neither takes the other's place unasked. */
+enum cx_status vector__passage_check(struct cx_db *db, const struct cx_document *doc,
+                                     const json_t *metadata, int64_t id,
+                                     struct cx_err *err) CX_MUST_CHECK;
 /* Removes the passages of parent whose number is over `kept`. */
 enum cx_status vector__passages_remove(const struct cx_vector *v, struct cx_db *db,
                                        struct cx_str parent, size_t kept,
