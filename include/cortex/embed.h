@@ -204,6 +204,10 @@ void cx_embedder_circuit(const struct cx_embedder *e, struct cx_circuit_info *ou
  * cache): it may be freed. */
 bool cx_embedder_idle(const struct cx_embedder *e);
 
+/* What the cache on disk has been given up to now, and whether all of it has been written, or given up. */
+uint64_t cx_embedder_cache_mark(const struct cx_embedder *e);
+bool cx_embedder_cache_written(const struct cx_embedder *e, uint64_t mark);
+
 /* A text was deleted: a part of the caller's transaction. */
 enum cx_status cx_embed_note_gone(struct cx_db *db, struct cx_str content,
                                   struct cx_err *err) CX_MUST_CHECK;

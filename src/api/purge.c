@@ -14,6 +14,7 @@
 #include "cortex/metrics.h"
 
 #define AGAIN_MS 500
+#define CACHE_MS 20   /* until it is looked again whether the cache is written */
 #define DRAIN_MS 5000 /* for what is left at the end */
 #define VACUUM_PAGES 64
 
@@ -28,6 +29,7 @@ struct api__purge {
     bool draining;
     uint64_t drain_until_ms;
     uint64_t began_ns;
+    uint64_t cache_mark; /* what was given to the cache before this purge began */
     /* The worker's, while it runs. */
     enum purge_phase phase;
     struct cx_vector_purge words;
@@ -114,6 +116,12 @@ static void on_time(void *ctx)
         p->words = (struct cx_vector_purge){ .generation = 0 };
         p->changed = false;
         p->began_ns = cx_clock_mono_ns();
+        p->cache_mark = cx_embedder_cache_mark(p->api->options.embedder);
+    }
+    if (p->phase == PURGE_CACHE &&
+        !cx_embedder_cache_written(p->api->options.embedder, p->cache_mark)) {
+        again(p, CACHE_MS); /* else a vector of what was deleted would follow */
+        return;
     }
     struct cx_job *job = NULL;
     p->running = cx_lane_submit(p->api->options.write_lane, CX_PRIORITY_NORMAL, purge_work,

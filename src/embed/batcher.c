@@ -169,6 +169,18 @@ bool cx_embedder_idle(const struct cx_embedder *e)
            (b->disk == NULL || embed__disk_idle(b->disk));
 }
 
+uint64_t cx_embedder_cache_mark(const struct cx_embedder *e)
+{
+    const struct embed__batcher *b = (const struct embed__batcher *)e;
+    return e->ops == &OPS && b->disk != NULL ? embed__disk_put_count(b->disk) : 0;
+}
+
+bool cx_embedder_cache_written(const struct cx_embedder *e, uint64_t mark)
+{
+    const struct embed__batcher *b = (const struct embed__batcher *)e;
+    return e->ops != &OPS || b->disk == NULL || embed__disk_gone_count(b->disk) >= mark;
+}
+
 /* ---- Telling ---- */
 
 void embed__batcher_flush(struct embed__batcher *b)

@@ -60,6 +60,9 @@ void embed__disk_new(const struct embed__disk_options *options, struct embed__di
 void embed__disk_free(struct embed__disk **disk); /* needs embed__disk_at_rest; drops what waits */
 /* Nothing waits, nothing runs. */
 bool embed__disk_idle(const struct embed__disk *disk);
+/* How many times it was put to, and how often what was put is written, or given up, in the same order. */
+uint64_t embed__disk_put_count(const struct embed__disk *disk);
+uint64_t embed__disk_gone_count(const struct embed__disk *disk);
 /* Nothing runs. */
 bool embed__disk_at_rest(const struct embed__disk *disk);
 

@@ -87,6 +87,16 @@ bool embed__disk_idle(const struct embed__disk *disk)
     return embed__disk_at_rest(disk) && disk->first == NULL && disk->touch_count == 0;
 }
 
+uint64_t embed__disk_put_count(const struct embed__disk *disk)
+{
+    return disk->blocks_put;
+}
+
+uint64_t embed__disk_gone_count(const struct embed__disk *disk)
+{
+    return disk->blocks_gone;
+}
+
 bool embed__disk_at_rest(const struct embed__disk *disk)
 {
     return disk->finding == 0 && !disk->writing;

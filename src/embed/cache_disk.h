@@ -37,6 +37,8 @@ struct embed__disk { /* owner: its batcher */
     struct block *first;
     struct block *last;
     size_t pending_bytes;
+    uint64_t blocks_put;
+    uint64_t blocks_gone; /* of these: written, or given up */
     struct touch touches[TOUCHES_MAX];
     size_t touch_count;
     size_t finding; /* jobs */

@@ -62,6 +62,7 @@ void embed__disk_put(struct embed__disk *disk, struct embed__rows *rows, int64_t
         disk->first = block;
     }
     disk->last = block;
+    disk->blocks_put++;
     plan_write(disk);
 }
 
@@ -292,6 +293,7 @@ static void pop_written(struct embed__disk *disk)
             disk->pending_bytes -= bytes_of(&b->rows);
             disk->first = b->next;
             disk->last = disk->first != NULL ? disk->last : NULL;
+            disk->blocks_gone++;
             embed__rows_free(&b->rows);
             free(b);
         }
@@ -307,6 +309,7 @@ void embed__disk_drop_first(struct embed__disk *disk)
     disk->pending_bytes -= bytes_of(&b->rows);
     disk->first = b->next;
     disk->last = disk->first != NULL ? disk->last : NULL;
+    disk->blocks_gone++;
     embed__rows_free(&b->rows);
     free(b);
 }
