@@ -67,7 +67,7 @@ void cx_signal_free(struct cx_signal **s);
  * A lane is a bounded share of the worker pool for one kind of blocking work: at most `running`
  * jobs at once, at most `waiting` queued behind them (high priority first, first in first out
  * within one). What does not fit is refused at once, so that a queue never outgrows what it can
- * serve.
+ * serve; only work that gives memory back may go beyond it, within a bound too.
  */
 struct cx_lane;
 struct cx_lane_options {
@@ -91,6 +91,10 @@ struct cx_job;
 /* CX_OVERLOADED when the lane is full: then neither function is called. arg lives until on_done. */
 enum cx_status cx_lane_submit(struct cx_lane *lane, enum cx_priority priority, cx_work_fn work,
                               cx_done_fn on_done, void *arg, struct cx_job **out) CX_MUST_CHECK;
+/* For work that gives memory back, which the loop would have to do by itself where it is refused: beyond
+ * what is full for others as many more may wait, and as many as may run. */
+enum cx_status cx_lane_submit_freeing(struct cx_lane *lane, cx_work_fn work, cx_done_fn on_done,
+                                      void *arg) CX_MUST_CHECK;
 /* Asks that a job that has not begun does not begin. on_done comes all the same, later. The job
  * pointer is valid until on_done is called. */
 void cx_job_cancel(struct cx_job *job);

@@ -66,10 +66,8 @@ static void on_discarded(void *arg, enum cx_status status);
 
 void api__discard(struct cx_api *api, json_t *json, size_t text_bytes)
 {
-    struct cx_job *job = NULL;
     if (text_bytes <= API_INLINE_BODY_BYTES ||
-        cx_lane_submit(api->options.cpu_lane, CX_PRIORITY_NORMAL, free_json, on_discarded, json,
-                       &job) != CX_OK) {
+        cx_lane_submit_freeing(api->options.cpu_lane, free_json, on_discarded, json) != CX_OK) {
         json_decref(json);
     }
 }

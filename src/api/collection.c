@@ -46,9 +46,7 @@ void api__collection_release(struct cx_api *api, struct cx_vector **v)
     }
     struct freeing *f = cx_alloc(sizeof *f);
     *f = (struct freeing){ api, gone };
-    struct cx_job *job = NULL;
-    if (cx_lane_submit(api->options.cpu_lane, CX_PRIORITY_NORMAL, free_work, on_freed, f, &job) !=
-        CX_OK) {
+    if (cx_lane_submit_freeing(api->options.cpu_lane, free_work, on_freed, f) != CX_OK) {
         on_freed(f, CX_CANCELLED);
     }
 }

@@ -174,11 +174,27 @@ uint64_t cx_lane_completed(const struct cx_lane *lane)
     return lane->run;
 }
 
+static enum cx_status submit(struct cx_lane *lane, size_t waiting_max, enum cx_priority priority,
+                             cx_work_fn work, cx_done_fn on_done, void *arg, struct cx_job **out);
+
 enum cx_status cx_lane_submit(struct cx_lane *lane, enum cx_priority priority, cx_work_fn work,
                               cx_done_fn on_done, void *arg, struct cx_job **out)
 {
+    return submit(lane, lane->waiting_max, priority, work, on_done, arg, out);
+}
+
+enum cx_status cx_lane_submit_freeing(struct cx_lane *lane, cx_work_fn work, cx_done_fn on_done,
+                                      void *arg)
+{
+    return submit(lane, 2 * lane->waiting_max + lane->running_max, CX_PRIORITY_NORMAL, work,
+                  on_done, arg, NULL);
+}
+
+static enum cx_status submit(struct cx_lane *lane, size_t waiting_max, enum cx_priority priority,
+                             cx_work_fn work, cx_done_fn on_done, void *arg, struct cx_job **out)
+{
     CX_ASSERT_LOOP();
-    if (lane->open >= lane->running_max && cx_lane_waiting(lane) >= lane->waiting_max) {
+    if (lane->open >= lane->running_max && cx_lane_waiting(lane) >= waiting_max) {
         cx_counter_add(lane->refused, 1);
         return CX_OVERLOADED;
     }

@@ -237,6 +237,33 @@ TEST(full_lane_refuses)
     close_trace(&trace);
 }
 
+/* As many more as may wait and run, and no more. */
+TEST(full_lane_takes_what_gives_memory_back)
+{
+    struct trace trace;
+    struct item items[6];
+    open_trace(&trace, "freeing", 1, 2);
+    for (int i = 0; i < 6; i++) {
+        items[i] = (struct item){ .trace = &trace, .number = i, .waits = i == 0 };
+    }
+    for (int i = 0; i < 3; i++) {
+        REQUIRE(submit(&trace, &items[i], CX_PRIORITY_NORMAL) == CX_OK);
+    }
+    for (int i = 3; i < 6; i++) {
+        EXPECT_INT(cx_lane_submit_freeing(trace.lane, record_work, on_recorded, &items[i]), CX_OK);
+    }
+    struct item more = { .trace = &trace };
+    EXPECT_INT(cx_lane_submit_freeing(trace.lane, record_work, on_recorded, &more), CX_OVERLOADED);
+    EXPECT_INT(submit(&trace, &more, CX_PRIORITY_NORMAL), CX_OVERLOADED);
+    gate_open(&trace.gate);
+    trace.wanted = 6;
+    cx_loop_run(trace.loop);
+    for (int i = 0; i < 6; i++) {
+        EXPECT_INT(trace.ended[i], i);
+    }
+    close_trace(&trace);
+}
+
 TEST(waiting_job_is_cancelled_and_completes_later)
 {
     struct trace trace;
