@@ -7,7 +7,7 @@
  *
  *   caller  PREPARING --hashed and counted--> ASKING --all there, or the first failure--> DONE
  *               '--left meanwhile--> ENDING --the worker is back-----------------------> DONE
- *   text    LOOKING --not on disk--> READY --its window is over--> BATCHED --> gone
+ *   text    LOOKING --not on disk, may be asked for--> READY --its window is over--> BATCHED --> gone
  *   batch   WAITING --due, a call is free--> FLYING --answer--> DELIVERING --> gone
  *              ^--------- tried again, or split -----'  '--nobody is left--> ABANDONED --> gone
  *
@@ -79,6 +79,7 @@ struct embed__caller { /* owner: the batcher, from start to embed__finish */
     struct embed__waiter *waiters; /* one a text */
     struct embed__text **made;     /* by prepare_work; one a text */
     struct cx_job *job;
+    bool admitted;      /* its texts may be asked for, though the circuit was not closed */
     bool out_of_memory; /* says prepare_work */
     atomic_bool stop;   /* tells prepare_work */
     size_t reserved_texts;
@@ -246,6 +247,8 @@ void embed__text_unlist(struct embed__batcher *b, struct embed__text *t); /* fro
 void embed__list_append(struct embed__text_list *list, struct embed__text *t);
 void embed__list_remove(struct embed__text_list *list, struct embed__text *t);
 void embed__look_up(struct embed__batcher *b); /* starts the next look-ups */
+/* It is not on disk, or that would take too long. */
+void embed__text_make_ready(struct embed__batcher *b, struct embed__text *t);
 /* The dimension of what comes now; when it is another, what is remembered is forgotten. */
 void embed__batcher_learn(struct embed__batcher *b, unsigned dimension);
 int64_t embed__now_s(void);
@@ -276,7 +279,12 @@ void embed__batch_failed(struct embed__batch *batch, const struct cx_embed_resul
 void embed__pause(struct embed__batcher *b, uint64_t ms);
 /* The circuit has opened: who is not in a call already is told. */
 void embed__fail_waiting(struct embed__batcher *b);
-bool embed__caller_waits(const struct embed__caller *c); /* for something that is in no call */
+/* For something that is in no call; what is still looked up on disk may come from there. */
+bool embed__caller_waits(const struct embed__caller *c);
+/* This text is not on disk and has become READY: ends those who may not ask the provider for it, perhaps
+ * with it and others. While the circuit is not closed, who comes first probes, and others do not wait for
+ * the outcome. */
+void embed__text_judge(struct embed__batcher *b, struct embed__text *t);
 void embed__caller_end_circuit(struct embed__batcher *b, struct embed__caller *c);
 void embed__caller_end_paused(struct embed__batcher *b, struct embed__caller *c);
 

@@ -105,15 +105,18 @@ static void release(struct embed__batcher *b, struct embed__caller *c)
     c->reserved_bytes = 0;
 }
 
-/* For what the provider would have to be asked. Ends the caller if it may not. While the circuit is
- * not closed, who comes first probes, and others do not wait for the outcome. */
+/* For what the provider would have to be asked. Ends the caller if it may not. With a cache on disk that
+ * is judged of what is not there (embed__text_judge). */
 static bool may_ask(struct embed__batcher *b, struct embed__caller *c)
 {
+    if (b->disk != NULL) {
+        return true;
+    }
     const uint64_t now = embed__batcher_now_ms(b);
     if (b->breaker.state != CX_CIRCUIT_CLOSED) {
         bool waiting = false;
         for (size_t kind = 0; kind < 2; kind++) {
-            waiting = waiting || b->looking[kind].count > 0 || b->ready[kind].count > 0;
+            waiting = waiting || b->ready[kind].count > 0;
         }
         if (waiting || !cx_breaker_ready(&b->breaker, now)) {
             embed__caller_end_circuit(b, c);

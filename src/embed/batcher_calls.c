@@ -105,9 +105,7 @@ static void lose_patience(struct embed__batcher *b, enum cx_embed_kind kind, uin
 {
     struct embed__text *t = b->looking[kind].first;
     while (t != NULL && t->arrived_ms + patience_ms(kind) <= now) {
-        embed__list_remove(&b->looking[kind], t);
-        t->state = TEXT_READY;
-        embed__list_append(&b->ready[kind], t);
+        embed__text_make_ready(b, t);
         t = b->looking[kind].first;
     }
 }

@@ -220,11 +220,35 @@ bool embed__caller_waits(const struct embed__caller *c)
 {
     for (size_t i = 0; c->state == CALLER_ASKING && i < c->base.count; i++) {
         const struct embed__text *t = c->waiters[i].text;
-        if (t != NULL && (t->state != TEXT_BATCHED || t->batch->state == BATCH_WAITING)) {
+        if (t != NULL && (t->state == TEXT_READY ||
+                          (t->state == TEXT_BATCHED && t->batch->state == BATCH_WAITING))) {
             return true;
         }
     }
     return false;
+}
+
+void embed__text_judge(struct embed__batcher *b, struct embed__text *t)
+{
+    const uint64_t now = embed__batcher_now_ms(b);
+    const bool closed = b->breaker.state == CX_CIRCUIT_CLOSED;
+    const bool first = b->ready[0].count + b->ready[1].count <= 1; /* the text itself */
+    const bool may_probe = closed || (first && cx_breaker_ready(&b->breaker, now));
+    struct embed__waiter *w = t->waiters;
+    while (w != NULL) {
+        struct embed__caller *c = w->caller;
+        /* The same caller may stand here more than once, and goes as a whole; the text with the last. */
+        do {
+            w = w->next;
+        } while (w != NULL && w->caller == c);
+        if (!may_probe && !c->admitted) {
+            embed__caller_end_circuit(b, c);
+        } else if (b->pause_until_ms > now && c->deadline_ms <= b->pause_until_ms) {
+            embed__caller_end_paused(b, c);
+        } else if (!closed) {
+            c->admitted = true;
+        }
+    }
 }
 
 void embed__fail_waiting(struct embed__batcher *b)

@@ -26,7 +26,6 @@ static void look_up_kind(struct embed__batcher *b, enum cx_embed_kind kind);
 static void on_queries_found(void *ctx, struct embed__found *found, size_t count);
 static void on_documents_found(void *ctx, struct embed__found *found, size_t count);
 static void take_found(struct embed__batcher *b, struct embed__found *found, size_t count);
-static void make_ready(struct embed__batcher *b, struct embed__text *t);
 
 /* A model may treat a query and a document differently, so that equal bytes of two kinds are two
  * texts. */
@@ -349,7 +348,7 @@ static void look_up_kind(struct embed__batcher *b, enum cx_embed_kind kind)
         embed__disk_find(b->disk, query ? CX_PRIORITY_HIGH : CX_PRIORITY_NORMAL, found, count,
                          embed__now_s(), query ? on_queries_found : on_documents_found, b) == CX_OK;
     while (!b->look_up[kind] && looking->first != NULL) {
-        make_ready(b, looking->first); /* a lane that is full is a miss */
+        embed__text_make_ready(b, looking->first); /* a lane that is full is a miss */
     }
 }
 
@@ -382,7 +381,7 @@ static void take_found(struct embed__batcher *b, struct embed__found *found, siz
             embed__text_remember(b, t, found[i].vector, found[i].dimension);
             (void)embed__text_answer(b, t, found[i].vector, found[i].dimension, SIZE_MAX);
         } else if (t != NULL && t->state == TEXT_LOOKING && t->asked) {
-            make_ready(b, t);
+            embed__text_make_ready(b, t);
         }
         free(found[i].vector);
     }
@@ -392,11 +391,12 @@ static void take_found(struct embed__batcher *b, struct embed__found *found, siz
     embed__batcher_flush(b);
 }
 
-static void make_ready(struct embed__batcher *b, struct embed__text *t)
+void embed__text_make_ready(struct embed__batcher *b, struct embed__text *t)
 {
     embed__list_remove(&b->looking[t->kind], t);
     t->state = TEXT_READY;
     embed__list_append(&b->ready[t->kind], t);
+    embed__text_judge(b, t);
 }
 
 void embed__batcher_learn(struct embed__batcher *b, unsigned dimension)
