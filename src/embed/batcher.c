@@ -238,6 +238,7 @@ static void fire(struct embed__batcher *b)
 {
     b->armed_ms = NEVER;
     embed__deliver(b);
+    embed__ask_on(b);
     embed__batcher_settle(b);
     embed__batcher_flush(b);
 }
@@ -293,7 +294,7 @@ void embed__batcher_arm(struct embed__batcher *b)
     }
     const uint64_t now = embed__batcher_now_ms(b);
     uint64_t due = embed__dispatch_due_ms(b);
-    if (b->done_first != NULL || b->delivering > 0) {
+    if (b->done_first != NULL || b->delivering > 0 || b->asking_first != NULL) {
         due = now;
     }
     if (b->heap_count > 0 && b->heap[0]->deadline_ms < due) {

@@ -16,6 +16,7 @@
  *
  *   batcher.c          set-up, the timer and what it leads to, the circuit as others see it
  *   batcher_callers.c  callers: start, prepare, cancel, end; their deadlines
+ *   batcher_ask.c      callers' texts: remembered, under way, or new
  *   batcher_texts.c    texts: single flight, waiters, the caches
  *   batcher_calls.c    batches: when they go out, and how they come back
  *   batcher_answers.c  batches that were answered: the caches, and who gets what
@@ -78,6 +79,10 @@ struct embed__caller { /* owner: the batcher, from start to embed__finish */
     unsigned dimension;            /* of the vectors that are there */
     struct embed__waiter *waiters; /* one a text */
     struct embed__text **made;     /* by prepare_work; one a text */
+    size_t asked;                  /* so many of its texts … */
+    uint64_t asked_ms;             /* … from when on; all count as of then */
+    bool asking;                   /* the rest in a later turn: it is in the batcher's list */
+    struct embed__caller *asking_next;
     struct cx_job *job;
     bool admitted;      /* its texts may be asked for, though the circuit was not closed */
     bool out_of_memory; /* says prepare_work */
@@ -145,7 +150,8 @@ struct embed__batcher { /* owner: who made it */
     struct embed__caller *callers;
     struct embed__caller *done_first;
     struct embed__caller *done_last;
-    struct embed__caller **heap; /* by deadline */
+    struct embed__caller *asking_first; /* in the order of arrival */
+    struct embed__caller **heap;        /* by deadline */
     size_t heap_count;
     size_t heap_cap;
 
@@ -217,10 +223,20 @@ void embed__batcher_metrics(struct embed__batcher *b); /* sets the series up */
 enum cx_status embed__caller_start(struct cx_embed_call *base, struct cx_err *err);
 void embed__caller_cancel(struct cx_embed_call *base);
 void embed__caller_release(struct cx_embed_call *base);
+/* What is left of its place in the queue; what it has asked for counts by itself. */
+void embed__caller_unreserve(struct embed__batcher *b, struct embed__caller *c);
 /* Ends a caller, unless it has ended: it leaves what it shares with others, and is told later. text
  * NULL = the status's own. */
 void embed__caller_end(struct embed__batcher *b, struct embed__caller *c, enum cx_status status,
                        const char *text);
+
+/* ---- batcher_ask.c ---- */
+
+/* Each text of the caller from the cache, from an equal one under way, or as a new one. What a turn of the
+ * loop has no time for goes on with embed__ask_on. */
+void embed__caller_ask(struct embed__batcher *b, struct embed__caller *c);
+void embed__ask_on(struct embed__batcher *b);
+void embed__ask_no_more(struct embed__batcher *b, struct embed__caller *c);
 
 /* ---- batcher_texts.c ---- */
 
@@ -231,8 +247,11 @@ struct embed__text *embed__text_new(const struct cx_batcher_options *options,
                                     const uint8_t digest[CX_SHA256_BYTES]);
 struct embed__text *embed__text_find(const struct embed__batcher *b,
                                      const uint8_t digest[CX_SHA256_BYTES]);
-/* Each text of the caller from the cache, from an equal one under way, or as a new one. */
-void embed__caller_ask(struct embed__batcher *b, struct embed__caller *c);
+/* A new one: into the table and the list that it belongs to. */
+void embed__text_list(struct embed__batcher *b, struct embed__text *t, uint64_t now_ms);
+/* Gives one text's vector to one caller, who is done with the last of them. */
+void embed__waiter_place(struct embed__batcher *b, struct embed__waiter *w, const float *vector,
+                         unsigned dimension, bool truncated);
 /* One text has its vector: for the cache in memory … */
 void embed__text_remember(struct embed__batcher *b, struct embed__text *t, const float *vector,
                           unsigned dimension);

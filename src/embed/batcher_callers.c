@@ -19,7 +19,6 @@
 static enum cx_status weigh(const struct cx_embed_call *base, size_t *bytes, struct cx_err *err);
 static enum cx_status reserve(struct embed__batcher *b, size_t texts, size_t bytes,
                               struct cx_err *err);
-static void release(struct embed__batcher *b, struct embed__caller *c);
 static bool may_ask(struct embed__batcher *b, struct embed__caller *c);
 static enum cx_status start_inline(struct embed__batcher *b, struct embed__caller *c,
                                    struct cx_err *err);
@@ -97,7 +96,7 @@ static enum cx_status reserve(struct embed__batcher *b, size_t texts, size_t byt
     return CX_OK;
 }
 
-static void release(struct embed__batcher *b, struct embed__caller *c)
+void embed__caller_unreserve(struct embed__batcher *b, struct embed__caller *c)
 {
     b->texts -= c->reserved_texts;
     b->bytes -= c->reserved_bytes;
@@ -152,9 +151,7 @@ static enum cx_status start_inline(struct embed__batcher *b, struct embed__calle
     c->reserved_bytes = fresh_bytes;
     c->state = CALLER_ASKING;
     enlist(b, c);
-    const bool asks = fresh == 0 || may_ask(b, c);
-    release(b, c); /* what is asked for counts by itself */
-    if (asks) {
+    if (fresh == 0 || may_ask(b, c)) {
         embed__caller_ask(b, c);
     }
     return CX_OK;
@@ -172,7 +169,6 @@ static enum cx_status start_prepare(struct embed__batcher *b, struct embed__call
     c->state = CALLER_ASKING;
     enlist(b, c);
     if (!may_ask(b, c)) {
-        release(b, c);
         return CX_OK;
     }
     c->made = calloc(c->base.count, sizeof(struct embed__text *));
@@ -182,7 +178,7 @@ static enum cx_status start_prepare(struct embed__batcher *b, struct embed__call
                              : cx_lane_submit(b->options.cpu_lane, priority, prepare_work,
                                               on_prepared, c, &c->job);
     if (status != CX_OK) {
-        release(b, c);
+        embed__caller_unreserve(b, c);
         unlist(b, c);
         cx_counter_add(b->shed_queue, 1);
         return cx_err_set(err, status, "%s", cx_status_text(status));
@@ -214,8 +210,8 @@ static void on_prepared(void *arg, enum cx_status status)
     struct embed__caller *c = arg;
     struct embed__batcher *b = (struct embed__batcher *)c->base.embedder;
     c->job = NULL;
-    release(b, c);
     if (c->state == CALLER_ENDING) {
+        embed__caller_unreserve(b, c);
         push_done(b, c);
     } else {
         c->state = CALLER_ASKING;
@@ -250,6 +246,8 @@ void embed__caller_end(struct embed__batcher *b, struct embed__caller *c, enum c
         return;
     }
     c->state = CALLER_DONE;
+    embed__caller_unreserve(b, c);
+    embed__ask_no_more(b, c);
     for (size_t i = 0; i < c->base.count; i++) {
         if (c->waiters[i].text != NULL) {
             embed__waiter_leave(b, &c->waiters[i], status == CX_EMBEDDING_TIMEOUT);

@@ -115,8 +115,10 @@ static uint64_t patience_ms(enum cx_embed_kind kind)
     return kind == CX_EMBED_QUERY ? 250 : 2000;
 }
 
-/* Full, or the window of the first is over and nothing that came within it is still looked up; a
- * circuit that is to be tried waits for no company. */
+static bool is_asking(const struct embed__batcher *b, enum cx_embed_kind kind, uint64_t by_ms);
+
+/* Full, or the window of the first is over and nothing that came within it is still to come, or looked
+ * up; a circuit that is to be tried waits for no company. */
 static uint64_t ready_due_ms(const struct embed__batcher *b, enum cx_embed_kind kind)
 {
     const struct embed__text_list *ready = &b->ready[kind];
@@ -129,7 +131,18 @@ static uint64_t ready_due_ms(const struct embed__batcher *b, enum cx_embed_kind 
     }
     const uint64_t over = ready->first->arrived_ms + b->options.window_ms;
     const struct embed__text *looking = b->looking[kind].first;
-    return looking != NULL && looking->arrived_ms <= over ? NEVER : over;
+    const bool more = looking != NULL && looking->arrived_ms <= over;
+    return more || is_asking(b, kind, over) ? NEVER : over;
+}
+
+/* Somebody who came by then is not through with its texts. */
+static bool is_asking(const struct embed__batcher *b, enum cx_embed_kind kind, uint64_t by_ms)
+{
+    const struct embed__caller *c = b->asking_first;
+    while (c != NULL && (c->base.kind != kind || c->asked_ms > by_ms)) {
+        c = c->asking_next;
+    }
+    return c != NULL;
 }
 
 static struct embed__batch *gather(struct embed__batcher *b, enum cx_embed_kind kind)

@@ -14,11 +14,6 @@
 #define LOOK_UP_TEXTS                                                                              \
     128 /* at most EMBED__LOOKUP_TEXTS: all that are found are given out at once */
 
-static void join(struct embed__text *t, struct embed__waiter *w);
-static bool take_remembered(struct embed__batcher *b, struct embed__waiter *w);
-static void place(struct embed__batcher *b, struct embed__waiter *w, const float *vector,
-                  unsigned dimension, bool truncated);
-static void list_new(struct embed__batcher *b, struct embed__text *t, uint64_t now_ms);
 static void leave_text(struct embed__batcher *b, struct embed__text *t, bool in_vain);
 static struct embed__text **bucket_of(const struct embed__batcher *b,
                                       const uint8_t digest[CX_SHA256_BYTES]);
@@ -75,79 +70,8 @@ struct embed__text *embed__text_find(const struct embed__batcher *b,
     return t;
 }
 
-/* ---- Asking ---- */
-
-void embed__caller_ask(struct embed__batcher *b, struct embed__caller *c)
-{
-    const uint64_t now_ms = embed__batcher_now_ms(b); /* a long request is of one moment */
-    size_t joined = 0;
-    size_t missed = 0;
-    for (size_t i = 0; i < c->base.count && c->state == CALLER_ASKING; i++) {
-        struct embed__waiter *w = &c->waiters[i];
-        w->caller = c;
-        if (take_remembered(b, w)) {
-            continue;
-        }
-        struct embed__text *t = embed__text_find(b, w->digest);
-        if (t != NULL) {
-            joined++;
-        } else {
-            t = c->made != NULL
-                    ? c->made[i]
-                    : embed__text_new(&b->options, c->base.kind, c->base.texts[i], w->digest);
-            if (t == NULL) {
-                embed__caller_end(b, c, CX_NO_MEMORY, NULL);
-                break;
-            }
-            if (c->made != NULL) {
-                c->made[i] = NULL;
-            }
-            list_new(b, t, now_ms);
-            missed++;
-        }
-        join(t, w);
-    }
-    cx_counter_add(b->joined, joined);
-    if (b->disk == NULL) {
-        cx_counter_add(b->cache_miss, missed);
-    }
-    if (c->remaining == 0) {
-        embed__caller_end(b, c, CX_OK, NULL);
-    }
-}
-
-static void join(struct embed__text *t, struct embed__waiter *w)
-{
-    if (t->waiters == NULL && t->batch != NULL) {
-        t->batch->live++;
-    }
-    w->text = t;
-    w->previous = NULL;
-    w->next = t->waiters;
-    if (t->waiters != NULL) {
-        t->waiters->previous = w;
-    }
-    t->waiters = w;
-}
-
-static bool take_remembered(struct embed__batcher *b, struct embed__waiter *w)
-{
-    struct embed__remembered r;
-    const int64_t now_s = embed__now_s();
-    if (b->memory == NULL || !embed__memory_find(b->memory, w->digest, now_s, &r)) {
-        return false;
-    }
-    cx_counter_add(b->cache_memory, 1);
-    if (r.stale_use && b->disk != NULL) {
-        embed__disk_touch(b->disk, w->digest, now_s);
-    }
-    place(b, w, r.vector, r.dimension, r.truncated);
-    return true;
-}
-
-/* Gives one text's vector to one caller, who is done with the last of them. */
-static void place(struct embed__batcher *b, struct embed__waiter *w, const float *vector,
-                  unsigned dimension, bool truncated)
+void embed__waiter_place(struct embed__batcher *b, struct embed__waiter *w, const float *vector,
+                         unsigned dimension, bool truncated)
 {
     struct embed__caller *c = w->caller;
     struct cx_embed_result *result = &c->base.result;
@@ -170,7 +94,7 @@ static void place(struct embed__batcher *b, struct embed__waiter *w, const float
     c->remaining--;
 }
 
-static void list_new(struct embed__batcher *b, struct embed__text *t, uint64_t now_ms)
+void embed__text_list(struct embed__batcher *b, struct embed__text *t, uint64_t now_ms)
 {
     struct embed__text **bucket = bucket_of(b, t->digest);
     t->bucket_next = *bucket;
@@ -222,7 +146,7 @@ size_t embed__text_answer(struct embed__batcher *b, struct embed__text *t, const
     for (struct embed__waiter *w = first; w != rest; w = w->next) {
         struct embed__caller *c = w->caller;
         if (c->state == CALLER_ASKING) {
-            place(b, w, vector, dimension, truncated);
+            embed__waiter_place(b, w, vector, dimension, truncated);
         }
         if (c->remaining == 0) {
             embed__caller_end(b, c, CX_OK, NULL);

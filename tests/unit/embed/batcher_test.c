@@ -454,6 +454,109 @@ TEST(batcher_checks_its_options)
     bench_close(&b);
 }
 
+/* ---- A caller with more texts than a turn of the loop has time for ---- */
+
+#define MANY EMBED__TEXTS_MAX
+
+struct many {
+    char bytes[MANY][4];
+    struct cx_str texts[MANY];
+    struct cx_embed_call *call;
+    unsigned completions;
+    enum cx_status status;
+};
+
+static void on_many_done(void *ctx, struct cx_embed_result *result)
+{
+    struct many *m = ctx;
+    m->completions++;
+    m->status = result->status;
+    m->call = NULL;
+    free(result->vectors);
+}
+
+static void on_turn(void *ctx)
+{
+    cx_loop_stop(ctx);
+}
+
+static void new_turn(struct bench *b)
+{
+    struct cx_timer *timer = NULL;
+    cx_timer_new(b->loop, on_turn, b->loop, &timer);
+    cx_timer_start(timer, 0, 0);
+    cx_loop_run(b->loop);
+    cx_timer_free(&timer);
+}
+
+/* The clock is the real one. While the loop stands still its turn, once over, stays over. */
+static struct many *start_many(struct bench *b)
+{
+    struct cx_batcher_options o;
+    bench_options(b, &o);
+    o.now_ms = NULL;
+    o.window_ms = 0;
+    o.inputs_max = MANY;
+    o.tokens_max = SIZE_MAX;
+    bench_open(b, &o);
+    struct many *m = cx_alloc(sizeof *m);
+    for (unsigned i = 0; i < MANY; i++) {
+        for (unsigned k = 0; k < sizeof m->bytes[i]; k++) {
+            m->bytes[i][k] = (char)('a' + (i >> (4 * k) & 15));
+        }
+        m->texts[i] = (struct cx_str){ m->bytes[i], sizeof m->bytes[i] };
+    }
+    struct cx_err err = { "" };
+    CX_CHECK(cx_embedder_start(b->e, CX_EMBED_DOCUMENT, m->texts, MANY, 3600000, NULL, on_many_done,
+                               m, &m->call, &err) == CX_OK);
+    return m;
+}
+
+TEST(many_texts_are_asked_for_in_turns)
+{
+    struct bench b;
+    struct many *m = start_many(&b);
+    const struct embed__batcher *batcher = (const struct embed__batcher *)b.e;
+    EXPECT(batcher->asking_first != NULL);
+    EXPECT_INT(batcher->texts, MANY); /* the queue is kept for those that are still to come */
+    EXPECT_INT(b.inner->started, 0);
+    while (batcher->asking_first != NULL) {
+        struct embed__caller *c = batcher->asking_first;
+        const size_t before = c->asked;
+        new_turn(&b);
+        embed__batcher_fire(b.e);
+        EXPECT(batcher->asking_first == NULL || c->asked > before);
+        EXPECT_INT(batcher->texts, MANY);
+    }
+    EXPECT_INT(b.inner->started, 1); /* and yet it is one call */
+    EXPECT_INT(b.inner->texts, MANY);
+    scripted_answer(b.inner, 1);
+    while (m->completions == 0) {
+        new_turn(&b);
+        embed__batcher_fire(b.e);
+    }
+    EXPECT_INT(m->status, CX_OK);
+    free(m);
+    bench_close(&b);
+}
+
+TEST(many_texts_are_given_up_amid_the_turns)
+{
+    struct bench b;
+    struct many *m = start_many(&b);
+    const struct embed__batcher *batcher = (const struct embed__batcher *)b.e;
+    cx_embed_call_cancel(m->call);
+    EXPECT(batcher->asking_first == NULL);
+    while (m->completions == 0) {
+        new_turn(&b);
+        embed__batcher_fire(b.e);
+    }
+    EXPECT_INT(m->status, CX_CANCELLED);
+    EXPECT_INT(b.inner->started, 0);
+    free(m);
+    bench_close(&b);
+}
+
 /* ---- A caller that starts and cancels from within its own end ---- */
 
 struct chain {
