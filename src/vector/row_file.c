@@ -19,6 +19,7 @@ static int open_nameless(const char *folder);
 void vector__row_file_init(struct vector__row_file *file, const char *beside)
 {
     *file = (struct vector__row_file){ .fd = -1, .beside = beside };
+    atomic_init(&file->unmade, false);
 }
 
 void vector__row_file_free(struct vector__row_file *file)
@@ -31,7 +32,7 @@ void vector__row_file_free(struct vector__row_file *file)
 
 bool vector__row_file_expected(const struct vector__row_file *file)
 {
-    return file->fd >= 0 || (file->beside != NULL && !file->complained);
+    return file->beside != NULL && !atomic_load_explicit(&file->unmade, memory_order_relaxed);
 }
 
 bool vector__row_file_write(struct vector__row_file *file, size_t at, const void *row)
@@ -91,6 +92,7 @@ static void make_file(struct vector__row_file *file)
     char *folder = slash != NULL ? cx_strndup(file->beside, (size_t)(slash - file->beside) + 1)
                                  : cx_strdup(".");
     file->fd = open_nameless(folder);
+    atomic_store_explicit(&file->unmade, file->fd < 0, memory_order_relaxed);
     if (file->fd < 0 && !file->complained) {
         CX_LOG(CX_LOG_WARN, "no file for vectors can be made: they stay in memory",
                CX_S("error", strerror(errno)));

@@ -4,11 +4,12 @@
  * the process. Nobody else can open, cut or change it, and it is gone with the process: what is in it
  * is made anew from the database at each start. It is read by pread, never mapped.
  *
- * Threads: one thread writes; any thread reads rows that are not being written.
+ * Threads: one thread writes; any thread reads rows that are not being written, and asks what is expected.
  */
 #ifndef CORTEX_VECTOR_ROW_FILE_H
 #define CORTEX_VECTOR_ROW_FILE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -16,7 +17,8 @@ struct vector__row_file {
     int fd;             /* -1 = there is none (yet) */
     const char *beside; /* in whose folder it is to be made when first written; NULL = never */
     size_t row_bytes;
-    bool complained; /* that a write fails is logged once */
+    bool complained;    /* that a write fails is logged once */
+    atomic_bool unmade; /* the last attempt to make it failed */
 };
 
 /* beside: borrowed; NULL = every write fails. Where no file can be made the log says so. */
