@@ -176,6 +176,7 @@ static enum cx_step_result lines_take(struct cx_exchange *x)
         stop(g, outcome, why != NULL ? why : cx_status_text(outcome));
     }
     if (cx_stream_draining(x)) {
+        api__pipe_drain(&g->pipe);
         g->line_count = 0;
         g->whole_bytes = 0;
         stop(g, CX_SHUTTING_DOWN, cx_status_text(CX_SHUTTING_DOWN));

@@ -18,6 +18,7 @@
 
 static void pump(struct api__pipe *p);
 static void on_again(void *ctx);
+static void on_drained(void *ctx);
 static void start_prepare(struct api__load *load);
 static void start_compare(struct api__load *load, bool first);
 static void start_embed(struct api__load *load);
@@ -31,6 +32,7 @@ static void free_load(struct api__pipe *p, struct api__load *load);
 void api__pipe_open(struct api__pipe *p)
 {
     cx_timer_new(p->api->options.loop, on_again, p, &p->timer);
+    cx_timer_new(p->api->options.loop, on_drained, p, &p->drain_timer);
 }
 
 void api__pipe_close(struct api__pipe *p)
@@ -38,6 +40,7 @@ void api__pipe_close(struct api__pipe *p)
     CX_CHECK(api__pipe_idle(p));
     json_decref(p->fault.errors);
     cx_timer_free(&p->timer);
+    cx_timer_free(&p->drain_timer);
 }
 
 bool api__pipe_idle(const struct api__pipe *p)
@@ -88,6 +91,26 @@ void api__pipe_cancel(struct api__pipe *p)
         }
     }
     pump(p);
+}
+
+void api__pipe_drain(struct api__pipe *p)
+{
+    if (p->wait && !p->draining) {
+        p->draining = true;
+        cx_timer_start(p->drain_timer, p->api->options.deadline_ms / 2, 0);
+    }
+}
+
+/* The client is told where to go on while there is time for it. */
+static void on_drained(void *ctx)
+{
+    struct api__pipe *p = ctx;
+    for (struct api__load *load = p->first; load != NULL; load = load->next) {
+        if (load->call != NULL) {
+            load->given_up = true;
+            cx_embed_call_cancel(load->call);
+        }
+    }
 }
 
 /* ---- Who moves ---- */
@@ -413,7 +436,9 @@ static void embedded(struct api__load *load, struct cx_embed_result *result)
     if (result->status == CX_OK) {
         return;
     }
-    if (!load->pipe->wait && api__embedding_failed(result->status)) {
+    if (load->given_up) {
+        fail(load, CX_SHUTTING_DOWN, cx_status_text(CX_SHUTTING_DOWN));
+    } else if (!load->pipe->wait && api__embedding_failed(result->status)) {
         api__batch_do_without(&load->batch);
     } else {
         fail(load, result->status, result->err.text);

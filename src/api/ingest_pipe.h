@@ -36,13 +36,14 @@ struct api__load { /* one batch; owner: its pipe */
     struct api__pipe *pipe;
     struct api__load *next;
     enum api__load_state state;
-    bool busy; /* an operation of its state is outstanding */
+    bool busy;           /* an operation of its state is outstanding */
     struct cx_buf lines; /* whole ones */
     size_t first_line;
     size_t last_line;
     json_t *values; /* array of what was parsed; the batch borrows from it */
     struct api__batch batch;
     struct cx_embed_call *call;
+    bool given_up;        /* the call: the daemon ends */
     struct cx_buf answer; /* its line, up to the figures */
     enum cx_status status;
     struct cx_err err;
@@ -67,6 +68,8 @@ struct api__pipe { /* owner: the ingest; zeroed, then the fields down to ctx are
     bool stopped;                   /* takes nothing more */
     struct api__ingest_fault fault; /* the first one */
     struct cx_timer *timer;         /* a lane or a queue was full: tries again */
+    bool draining;
+    struct cx_timer *drain_timer;
 };
 
 void api__pipe_open(struct api__pipe *p);
@@ -77,5 +80,8 @@ bool api__pipe_idle(const struct api__pipe *p);
 void api__pipe_put(struct api__pipe *p, struct cx_buf *lines, size_t first_line, size_t last_line);
 /* What is not being stored is dropped; it becomes idle, later. */
 void api__pipe_cancel(struct api__pipe *p);
+/* The daemon ends: what waits for its vectors, as long as it takes, has half a request's time now; then the
+ * ingest ends with its first line. */
+void api__pipe_drain(struct api__pipe *p);
 
 #endif
