@@ -33,10 +33,11 @@ enum cx_status vector__row_find(const struct cx_vector *v, struct cx_db *db,
         out->id = cx_stmt_int(s, 0);
         out->same_content =
             cx_str_eq(cx_stmt_blob(s, 1), (struct cx_str){ (const char *)hash, CX_SHA256_BYTES });
-        out->same_fields = cx_str_eq(cx_stmt_text(s, 2), doc->uri) &&
-                           cx_stmt_is_null(s, 3) == (doc->summary.p == NULL) &&
-                           cx_str_eq(cx_stmt_text(s, 3), doc->summary) &&
-                           cx_str_eq(cx_stmt_text(s, 4), doc->metadata);
+        out->same_fields =
+            cx_str_eq(cx_stmt_text(s, 2), doc->uri) &&
+            cx_stmt_is_null(s, 3) == (doc->summary.p == NULL) &&
+            (doc->summary.p == NULL || cx_str_eq(cx_stmt_text(s, 3), doc->summary)) &&
+            cx_str_eq(cx_stmt_text(s, 4), doc->metadata);
         out->has_vector = cx_stmt_int(s, 5) != 0;
         cx_stmt_reset(s);
     }
