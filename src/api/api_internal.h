@@ -240,6 +240,10 @@ enum cx_step_result api__collection_find(struct cx_exchange *x, struct cx_str na
 struct cx_str api__collection_query(struct cx_exchange *x);
 /* The member `collection` of a body, likewise; *name stays as it is where there is none. */
 void api__read_collection(struct cx_reader *r, struct cx_str *name);
+/* documents.c: what a deletion names, for both stores: at most `most` ids (an array in the arena, its
+ * texts in the body) or a filter; the other is left as it was. False where memory is out. */
+bool api__read_selection(struct cx_reader *r, struct cx_arena *arena, size_t most,
+                         const struct cx_str **ids, size_t *count, const json_t **filter);
 /* A deleted one is freed on a lane when the last lets go. */
 void api__collection_release(struct cx_api *api, struct cx_vector **v);
 

@@ -160,7 +160,6 @@ static enum cx_step_result delete_body(struct cx_exchange *x)
     return api__body_parse(x, &l->body);
 }
 
-static void read_ids(struct lookup *l, struct cx_reader *r, const json_t *list);
 static void read_matching(struct lookup *l, struct cx_reader *r, const json_t *json);
 
 static enum cx_step_result delete_parse(struct cx_exchange *x)
@@ -171,17 +170,11 @@ static enum cx_step_result delete_parse(struct cx_exchange *x)
     cx_faults_init(&faults);
     cx_reader_init(&r, l->body.json, &faults, "body");
     api__read_collection(&r, &l->collection);
-    const json_t *list = NULL;
     const json_t *filter = NULL;
-    const bool by_filter = cx_read_object(&r, "filter", CX_OPTIONAL, &filter);
-    const bool by_ids = cx_read_array(&r, "ids", by_filter ? CX_OPTIONAL : CX_REQUIRED, 1,
-                                      CX_CHROMA_DOCUMENTS_MAX, &list);
-    if (by_filter && by_ids) {
-        cx_read_fault(&r, "filter", "value", "must not stand beside ids");
-    } else if (by_filter) {
+    (void)api__read_selection(&r, cx_exchange_arena(x), CX_CHROMA_DOCUMENTS_MAX, &l->ids,
+                              &l->id_count, &filter); /* without memory there are no ids */
+    if (filter != NULL) {
         read_matching(l, &r, filter);
-    } else if (by_ids) {
-        read_ids(l, &r, list);
     }
     cx_reader_free(&r);
     const enum cx_step_result checked = cx_exchange_fail_faults(x, &faults);
@@ -189,22 +182,6 @@ static enum cx_step_result delete_parse(struct cx_exchange *x)
         return cx_exchange_fail(x, CX_NO_MEMORY, "%s", cx_status_text(CX_NO_MEMORY));
     }
     return checked;
-}
-
-static void read_ids(struct lookup *l, struct cx_reader *r, const json_t *list)
-{
-    const size_t count = json_array_size(list);
-    struct cx_str *ids = cx_arena_alloc(cx_exchange_arena(l->x), count * sizeof *ids);
-    for (size_t i = 0; ids != NULL && i < count; i++) {
-        const json_t *id = json_array_get(list, i);
-        if (!json_is_string(id)) {
-            cx_read_fault(r, "ids", "type", "must hold strings only");
-            break;
-        }
-        ids[i] = (struct cx_str){ json_string_value(id), json_string_length(id) };
-    }
-    l->ids = ids;
-    l->id_count = count;
 }
 
 static void read_matching(struct lookup *l, struct cx_reader *r, const json_t *json)

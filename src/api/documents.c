@@ -195,7 +195,6 @@ static enum cx_step_result delete_body(struct cx_exchange *x)
     return there == CX_STEP_NEXT ? api__body_parse(x, &l->body) : there;
 }
 
-static bool read_ids(struct lookup *l, struct cx_reader *r, const json_t *list);
 static void read_matching(struct lookup *l, struct cx_reader *r, const json_t *json);
 
 static enum cx_step_result delete_parse(struct cx_exchange *x)
@@ -207,18 +206,11 @@ static enum cx_step_result delete_parse(struct cx_exchange *x)
     cx_reader_init(&r, l->body.json, &faults, "body");
     struct cx_str collection = CX_STR("default");
     api__read_collection(&r, &collection);
-    const json_t *list = NULL;
     const json_t *filter = NULL;
-    const bool by_filter = cx_read_object(&r, "filter", CX_OPTIONAL, &filter);
-    const bool by_ids = cx_read_array(&r, "ids", by_filter ? CX_OPTIONAL : CX_REQUIRED, 1,
-                                      API_DOCUMENTS_MAX, &list);
-    bool room = true;
-    if (by_filter && by_ids) {
-        cx_read_fault(&r, "filter", "value", "must not stand beside ids");
-    } else if (by_filter) {
+    const bool room = api__read_selection(&r, cx_exchange_arena(x), API_DOCUMENTS_MAX, &l->ids,
+                                          &l->id_count, &filter);
+    if (filter != NULL) {
         read_matching(l, &r, filter);
-    } else if (by_ids) {
-        room = read_ids(l, &r, list);
     }
     cx_reader_free(&r);
     if (!room) {
@@ -229,15 +221,37 @@ static enum cx_step_result delete_parse(struct cx_exchange *x)
     return checked == CX_STEP_NEXT ? api__collection_find(x, collection, &l->v) : checked;
 }
 
-/* False where memory is out. */
-static bool read_ids(struct lookup *l, struct cx_reader *r, const json_t *list)
+static bool read_ids(struct cx_reader *r, struct cx_arena *arena, const json_t *list,
+                     const struct cx_str **out);
+
+bool api__read_selection(struct cx_reader *r, struct cx_arena *arena, size_t most,
+                         const struct cx_str **ids, size_t *count, const json_t **filter)
 {
-    l->id_count = json_array_size(list);
-    struct cx_str *ids = cx_arena_alloc(cx_exchange_arena(l->x), l->id_count * sizeof *ids);
+    const json_t *list = NULL;
+    const json_t *asked = NULL;
+    const bool by_filter = cx_read_object(r, "filter", CX_OPTIONAL, &asked);
+    const bool by_ids =
+        cx_read_array(r, "ids", by_filter ? CX_OPTIONAL : CX_REQUIRED, 1, most, &list);
+    if (by_filter && by_ids) {
+        cx_read_fault(r, "filter", "value", "must not stand beside ids");
+    } else if (by_filter) {
+        *filter = asked;
+    } else if (by_ids) {
+        *count = json_array_size(list);
+        return read_ids(r, arena, list, ids);
+    }
+    return true;
+}
+
+static bool read_ids(struct cx_reader *r, struct cx_arena *arena, const json_t *list,
+                     const struct cx_str **out)
+{
+    const size_t count = json_array_size(list);
+    struct cx_str *ids = cx_arena_alloc(arena, count * sizeof *ids);
     if (ids == NULL) {
         return false;
     }
-    for (size_t i = 0; i < l->id_count; i++) {
+    for (size_t i = 0; i < count; i++) {
         const json_t *id = json_array_get(list, i);
         if (!json_is_string(id)) {
             cx_read_fault(r, "ids", "type", "must hold strings only");
@@ -245,7 +259,7 @@ static bool read_ids(struct lookup *l, struct cx_reader *r, const json_t *list)
         }
         ids[i] = (struct cx_str){ json_string_value(id), json_string_length(id) };
     }
-    l->ids = ids;
+    *out = ids;
     return true;
 }
 
